@@ -1,0 +1,3 @@
+//! A ledger of AI seconds.
+
+pub mod account;

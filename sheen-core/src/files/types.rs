@@ -1,0 +1,187 @@
+//! Paths and sets of files.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use crate::error::FieldProblem;
+
+/// The path of a project's file: relative, and never out of the project.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FilePath(Arc<str>);
+
+/// Why a text is not a file's path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum FilePathError {
+    /// It is empty.
+    #[error("must not be empty")]
+    Empty,
+    /// It is over 255 bytes.
+    #[error("must be at most 255 bytes")]
+    TooLong,
+    /// It begins with `/`, or has an empty, `.` or `..` segment.
+    #[error("must be relative, without empty, . or .. segments")]
+    Escapes,
+    /// It holds a NUL, another control character or a backslash.
+    #[error("must not hold control characters or backslashes")]
+    Character,
+}
+
+impl FieldProblem for FilePathError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Empty => "required",
+            Self::TooLong => "too_long",
+            Self::Escapes => "not_relative",
+            Self::Character => "invalid_characters",
+        }
+    }
+}
+
+impl FilePath {
+    /// The longest path, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Takes a text as a path.
+    ///
+    /// # Errors
+    /// When it is not one (wire.md §12).
+    pub fn parse(text: &str) -> Result<Self, FilePathError> {
+        if text.is_empty() {
+            return Err(FilePathError::Empty);
+        }
+        if text.len() > Self::MAX_LEN {
+            return Err(FilePathError::TooLong);
+        }
+        if text.chars().any(|c| c == '\\' || c.is_control()) {
+            return Err(FilePathError::Character);
+        }
+        if text
+            .split('/')
+            .any(|segment| matches!(segment, "" | "." | ".."))
+        {
+            return Err(FilePathError::Escapes);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The path as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FilePath({:?})", self.0)
+    }
+}
+
+impl fmt::Display for FilePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A project's files by path, shared and never changed.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct FileSet(Arc<BTreeMap<FilePath, Arc<str>>>);
+
+impl FileSet {
+    /// The most files a project has.
+    pub const MAX_FILES: usize = 10_000;
+
+    /// How many files there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The content of the file at `path`.
+    #[must_use]
+    pub fn get(&self, path: &str) -> Option<&str> {
+        let path = FilePath::parse(path).ok()?;
+        self.0.get(&path).map(|content| &**content)
+    }
+
+    /// Path and content, in order of path.
+    pub fn iter(&self) -> impl Iterator<Item = (&FilePath, &str)> {
+        self.0.iter().map(|(path, content)| (path, &**content))
+    }
+
+    /// These files with `over` laid upon them: what both name is taken from `over`.
+    #[must_use]
+    pub fn overlaid_by(&self, over: &Self) -> Self {
+        if over.is_empty() {
+            return self.clone();
+        }
+        if self.is_empty() {
+            return over.clone();
+        }
+        let mut files = (*self.0).clone();
+        files.extend(
+            over.0
+                .iter()
+                .map(|(path, content)| (path.clone(), Arc::clone(content))),
+        );
+        Self(Arc::new(files))
+    }
+}
+
+impl FromIterator<(FilePath, Arc<str>)> for FileSet {
+    fn from_iter<I: IntoIterator<Item = (FilePath, Arc<str>)>>(files: I) -> Self {
+        Self(Arc::new(files.into_iter().collect()))
+    }
+}
+
+impl fmt::Debug for FileSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Contents are a person's own and long: paths say enough.
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_cannot_leave_its_project() {
+        for good in ["index.html", "a/b/c.css", "..well", "a..b", "صفحة.html"] {
+            assert!(FilePath::parse(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "", "/a", "a/", "a//b", "..", "../a", "a/../b", "a/..", ".", "./a", "a\\b", "a\0b",
+        ] {
+            assert!(FilePath::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(FilePath::parse(&"a".repeat(255)).is_ok());
+        assert_eq!(
+            FilePath::parse(&"a".repeat(256)),
+            Err(FilePathError::TooLong)
+        );
+    }
+
+    #[test]
+    fn an_overlay_replaces_adds_and_leaves_both_sides_alone() {
+        let set = |files: &[(&str, &str)]| {
+            files
+                .iter()
+                .map(|(path, content)| (FilePath::parse(path).unwrap(), Arc::from(*content)))
+                .collect::<FileSet>()
+        };
+        let old = set(&[("a", "1"), ("b", "2")]);
+        let new = old.overlaid_by(&set(&[("b", "3"), ("c", "4")]));
+        assert_eq!(new, set(&[("a", "1"), ("b", "3"), ("c", "4")]));
+        assert_eq!(old.get("b"), Some("2"));
+        assert_eq!(FileSet::default().overlaid_by(&old), old);
+    }
+}

@@ -1,0 +1,319 @@
+//! Keys, fingerprints, leases and the answers that are kept.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::id::{PrincipalId, UserId};
+use crate::time::Timestamp;
+use crate::token::FencingToken;
+
+/// Who a key belongs to: two callers may use the same key without meeting (wire.md §4).
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub struct Scope {
+    /// The front end.
+    pub principal: PrincipalId,
+    /// The person it calls for.
+    pub user: UserId,
+}
+
+impl Scope {
+    /// The keys of `user` at `principal`.
+    #[must_use]
+    pub const fn new(principal: PrincipalId, user: UserId) -> Self {
+        Self { principal, user }
+    }
+}
+
+/// A caller's name for one call: 1–255 visible ASCII characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct IdempotencyKey(Arc<str>);
+
+/// Why a header is not a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("must be 1 to 255 visible ASCII characters, bare or as a quoted string")]
+#[non_exhaustive]
+pub struct IdempotencyKeyError;
+
+impl IdempotencyKey {
+    /// The longest key, in bytes.
+    pub const MAX_LEN: usize = 255;
+
+    /// Reads the header's value: bare, or the quoted string of the IETF draft (an RFC 8941 string,
+    /// `\"` and `\\` escaped). Both forms of one key are the same key.
+    ///
+    /// # Errors
+    /// When it is neither.
+    pub fn parse(header: &[u8]) -> Result<Self, IdempotencyKeyError> {
+        let text = std::str::from_utf8(header).map_err(|_| IdempotencyKeyError)?;
+        let text = text.trim_matches([' ', '\t']);
+        let key = match text.strip_prefix('"') {
+            Some(rest) => unquote(rest)?,
+            None => text.to_owned(),
+        };
+        let visible = key.bytes().all(|b| b.is_ascii_graphic());
+        if key.is_empty() || key.len() > Self::MAX_LEN || !visible {
+            return Err(IdempotencyKeyError);
+        }
+        Ok(Self(key.into()))
+    }
+
+    /// The key as text, without quotes.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn unquote(rest: &str) -> Result<String, IdempotencyKeyError> {
+    let mut key = String::with_capacity(rest.len());
+    let mut chars = rest.chars();
+    loop {
+        match chars.next().ok_or(IdempotencyKeyError)? {
+            '"' if chars.as_str().is_empty() => return Ok(key),
+            '"' => return Err(IdempotencyKeyError),
+            '\\' => match chars.next() {
+                Some(c @ ('"' | '\\')) => key.push(c),
+                _ => return Err(IdempotencyKeyError),
+            },
+            c => key.push(c),
+        }
+    }
+}
+
+/// SHA-256 over method, path, canonical query and body hash: whether two calls are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    /// The fingerprint of a call. The parts are length-prefixed, so that their joints cannot be
+    /// moved. The body counts by its bytes: other white space is another call.
+    #[must_use]
+    pub fn of(method: &str, path: &str, canonical_query: &str, body_sha256: &[u8; 32]) -> Self {
+        use sha2::{Digest, Sha256};
+        let mut hash = Sha256::new();
+        for part in [
+            method.as_bytes(),
+            path.as_bytes(),
+            canonical_query.as_bytes(),
+            body_sha256,
+        ] {
+            hash.update((part.len() as u64).to_be_bytes());
+            hash.update(part);
+        }
+        Self(hash.finalize().into())
+    }
+
+    /// The fingerprint with these bytes, as a store kept it.
+    #[must_use]
+    pub const fn from_bytes(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes, for a store to keep.
+    #[must_use]
+    pub const fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Fingerprint({})", const_hex::encode(self.0))
+    }
+}
+
+/// An answer as it is kept and sent again: exact status, allowed headers, exact body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct StoredAnswer {
+    /// The status, 200–299: nothing else is kept.
+    pub status: u16,
+    /// The headers that may be sent again, lower-case names.
+    pub headers: Vec<(Arc<str>, Arc<str>)>,
+    /// The body, byte for byte.
+    pub body: Arc<[u8]>,
+    /// The id of the call that made it.
+    pub request_id: Arc<str>,
+}
+
+/// Why an answer is not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoredAnswerError {
+    /// Only 2xx answers are kept: a refusal changed nothing and frees its key.
+    #[error("only an answer with status 200 to 299 is kept")]
+    Status,
+    /// The body is over [`StoredAnswer::MAX_BODY`].
+    #[error("an answer of more than 262144 bytes is not kept")]
+    TooLarge,
+}
+
+impl StoredAnswer {
+    /// The largest body kept, in bytes.
+    pub const MAX_BODY: usize = 256 * 1024;
+
+    /// Takes an answer for keeping.
+    ///
+    /// # Errors
+    /// When it is not a 2xx, or its body is over the bound.
+    pub fn new(
+        status: u16,
+        headers: Vec<(Arc<str>, Arc<str>)>,
+        body: impl Into<Arc<[u8]>>,
+        request_id: impl Into<Arc<str>>,
+    ) -> Result<Self, StoredAnswerError> {
+        let body = body.into();
+        if !(200..300).contains(&status) {
+            return Err(StoredAnswerError::Status);
+        }
+        if body.len() > Self::MAX_BODY {
+            return Err(StoredAnswerError::TooLarge);
+        }
+        Ok(Self {
+            status,
+            headers,
+            body,
+            request_id: request_id.into(),
+        })
+    }
+}
+
+/// The right to run the call of a key and to store its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lease {
+    /// Whose key.
+    pub scope: Scope,
+    /// Which key.
+    pub key: IdempotencyKey,
+    /// Raised by every take-over; a late holder's is too old to write with.
+    pub token: FencingToken,
+    /// When others may take it over.
+    pub expires_at: Timestamp,
+}
+
+impl Lease {
+    /// A lease of `key`.
+    #[must_use]
+    pub const fn new(
+        scope: Scope,
+        key: IdempotencyKey,
+        token: FencingToken,
+        expires_at: Timestamp,
+    ) -> Self {
+        Self {
+            scope,
+            key,
+            token,
+            expires_at,
+        }
+    }
+}
+
+/// What came of a beginning. The variants stand in order of precedence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BeginOutcome {
+    /// The key was used for another call. Nothing was written.
+    Reused,
+    /// The call was done; here is its answer. Nothing was written.
+    Replay(StoredAnswer),
+    /// The first call still runs. Nothing was written.
+    InProgress,
+    /// Run the call, then complete or abandon the lease.
+    Started(Lease),
+}
+
+/// What came of storing an answer or of giving a lease back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LeaseOutcome {
+    /// The lease was taken over or forgotten. Nothing was written.
+    Lost,
+    /// It is done.
+    Done,
+}
+
+/// What came of keeping a lease alive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ExtendOutcome {
+    /// The lease was taken over, completed or forgotten. Nothing was written.
+    Lost,
+    /// It is ours for longer.
+    Extended(Lease),
+}
+
+/// How long records and leases live (wire.md §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lifetimes {
+    /// How long an answer is kept after it was stored.
+    pub record: Duration,
+    /// How long a lease lasts without being extended.
+    pub lease: Duration,
+}
+
+impl Default for Lifetimes {
+    fn default() -> Self {
+        Self {
+            record: Duration::from_secs(24 * 3600),
+            lease: Duration::from_secs(60),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_quoted_and_the_bare_form_are_one_key() {
+        let bare = IdempotencyKey::parse(b"8e03978e").unwrap();
+        assert_eq!(IdempotencyKey::parse(b"\"8e03978e\""), Ok(bare.clone()));
+        assert_eq!(IdempotencyKey::parse(b" \t8e03978e "), Ok(bare));
+        assert_eq!(
+            IdempotencyKey::parse(br#""a\"b\\c""#).unwrap().as_str(),
+            r#"a"b\c"#
+        );
+    }
+
+    #[test]
+    fn what_is_not_a_key_is_refused() {
+        for bad in [
+            &b""[..],
+            b"\"\"",
+            b"\"open",
+            b"\"a\"b",
+            b"\"a\\n\"",
+            b"a b",
+            b"a\tb",
+            b"a\0b",
+            b"\"a\x01\"",
+            "é".as_bytes(),
+            b"\xff",
+            b"\"\\\"",
+        ] {
+            assert!(IdempotencyKey::parse(bad).is_err(), "{bad:?}");
+        }
+        assert!(IdempotencyKey::parse(&[b'a'; 255]).is_ok());
+        assert!(IdempotencyKey::parse(&[b'a'; 256]).is_err());
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_every_part_and_every_joint() {
+        let of = |method, path, query| Fingerprint::of(method, path, query, &[0; 32]);
+        let base = of("POST", "/a", "b=1");
+        assert_eq!(base, of("POST", "/a", "b=1"));
+        for other in [
+            of("PUT", "/a", "b=1"),
+            of("POST", "/ab", "=1"),
+            of("POST", "/a", "b=2"),
+        ] {
+            assert_ne!(base, other);
+        }
+        assert_ne!(base, Fingerprint::of("POST", "/a", "b=1", &[1; 32]));
+    }
+}

@@ -1,0 +1,4 @@
+//! What happened in a build.
+
+pub mod log;
+pub mod wake;
