@@ -4,6 +4,8 @@
 //! over them is one, so that no crash, cancellation or second process can see half of it. The
 //! rules are clauses C1–C12 of [`Admission`].
 
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod events;
 pub mod memory;
 mod store;
