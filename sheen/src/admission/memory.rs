@@ -7,10 +7,9 @@ use sheen_billing::account::memory::{CreditState, MemoryCreditStore};
 use sheen_billing::account::{
     Commit, CommitOutcome, Extend, ExtendOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
 };
-use sheen_core::build::memory::{BuildState, MemoryBuildStore};
 use sheen_core::build::{
-    BeatOutcome, Build, Claimed, Ending, FailureReason, Finish, FinishOutcome, HoldRef,
-    ProjectClaimOutcome, Queued, StartOutcome,
+    BeatOutcome, Build, BuildState, Claimed, Ending, FailureReason, Finish, FinishOutcome, HoldRef,
+    MemoryBuildStore, ProjectClaimOutcome, Queued, StartOutcome,
 };
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, WorkerId};
@@ -109,7 +108,7 @@ impl Rooms<'_> {
             return refused_by_credits(refusal);
         }
         // Decided: what follows cannot refuse any more, and has room.
-        let position = self.builds.queued_len() + 1;
+        let position = self.builds.queued() + 1;
         let admitted = Admitted::new(Queued::new(Build::queued(&admit.build, now), position));
         let answer = render(&admit, &admitted)?;
         let first = Append::new(
@@ -188,9 +187,11 @@ impl Rooms<'_> {
 
     fn beat(&mut self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
         let now = self.now;
-        let hold = self.builds.get(build).and_then(|queued| queued.build.hold);
-        let outcome = self.builds.check_beat(now, build, token);
-        if let (BeatOutcome::Alive { .. }, Some(hold)) = (&outcome, hold) {
+        if let Some(lost) = self.builds.check_beat(build, token) {
+            return Ok(lost);
+        }
+        let hold = self.builds.get_build(build).and_then(|build| build.hold.clone());
+        if let Some(hold) = hold {
             let extend = Extend::new(hold.id, Reserve::DEFAULT_TTL);
             let ExtendOutcome::Extended { .. } = self.credits.extend(now, extend)? else {
                 return Ok(BeatOutcome::Lost);
@@ -204,7 +205,7 @@ impl Rooms<'_> {
         if let Some(refusal) = self.builds.check_finish(now, &finish) {
             return Ok(SettleOutcome::Unchanged(refusal));
         }
-        let Some(Queued { build, .. }) = self.builds.get(&finish.build) else {
+        let Some(build) = self.builds.get_build(&finish.build).cloned() else {
             return Ok(SettleOutcome::Unchanged(FinishOutcome::NotFound));
         };
         let charge = self.close_hold(&build, &finish.ending)?;
@@ -214,7 +215,7 @@ impl Rooms<'_> {
                 error: "The build took longer than its credits were held.".into(),
             };
         }
-        let FinishOutcome::Finished(build) = self.builds.finish(now, finish) else {
+        let FinishOutcome::Finished(build) = self.builds.finish(now, &finish) else {
             return Err(inconsistent("a checked end of a build was refused"));
         };
         self.log.raise(&build.id, build.token);
@@ -253,7 +254,8 @@ impl Rooms<'_> {
     fn reserve(&mut self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
         let now = self.now;
         if let Some(project) = &reserve.project {
-            if self.builds.check_project(project, &reserve.user) == ProjectClaimOutcome::NotOwner {
+            let claim = self.builds.check_project_claim(&reserve.user, project)?;
+            if claim == Some(ProjectClaimOutcome::NotOwner) {
                 return Ok(ProjectReserveOutcome::NotOwner);
             }
         }
@@ -261,7 +263,7 @@ impl Rooms<'_> {
             return Ok(ProjectReserveOutcome::Reserve(refusal));
         }
         if let Some(project) = &reserve.project {
-            self.builds.claim_project(project, &reserve.user)?;
+            self.builds.claim_project(&reserve.user, project)?;
         }
         Ok(ProjectReserveOutcome::Reserve(self.credits.reserve(now, reserve)?))
     }
