@@ -20,7 +20,7 @@ pub struct TimestampError;
 
 /// Years 0 to 9999, which RFC 3339 and jiff both can say.
 const MIN_MILLIS: i64 = -62_167_219_200_000;
-const MAX_MILLIS: i64 = 253_402_207_200_999;
+const MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.
