@@ -355,6 +355,11 @@ impl BuildState {
             .collect()
     }
 
+    /// Every build, in no particular order.
+    pub fn builds(&self) -> impl Iterator<Item = &Build> {
+        self.builds.values().map(|entry| &entry.build)
+    }
+
     /// How many builds are queued.
     #[must_use]
     pub fn queued(&self) -> u64 {

@@ -43,8 +43,11 @@ impl Rooms {
             Lifetimes::default(),
             100_000,
         ));
-        let builds =
-            Arc::new(MemoryBuildStore::new(Arc::clone(&clock), Deadlines::default(), 100_000));
+        let builds = Arc::new(MemoryBuildStore::new(
+            Arc::clone(&clock),
+            Deadlines::default(),
+            100_000,
+        ));
         let credits = Arc::new(MemoryCreditStore::new(Arc::clone(&clock), policy, 100_000));
         let log = Arc::new(MemoryEventLog::new(
             Arc::clone(&clock),
@@ -59,7 +62,15 @@ impl Rooms {
             Arc::clone(&log),
         ));
         let wake = Arc::new(MemoryWake::default());
-        Self { clock: manual, idempotency, builds, credits, log, wake, admission }
+        Self {
+            clock: manual,
+            idempotency,
+            builds,
+            credits,
+            log,
+            wake,
+            admission,
+        }
     }
 
     pub(crate) fn harness(self) -> AdmissionHarness {
