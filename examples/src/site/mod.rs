@@ -7,6 +7,8 @@
 //!    exit code decides, and a cancel leaves none of its processes behind.
 //! 4. A site is published whole, by one rename, or not at all.
 
+pub mod build;
 pub mod check;
+pub mod command;
 pub mod folder;
 mod links;
