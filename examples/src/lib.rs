@@ -3,4 +3,5 @@
 //! The programs are `worker` (the family as a server), `drive` (a caller that follows a build)
 //! and `sign` (the headers of one call). This library is for them alone and is not published.
 
+pub mod preview;
 pub mod site;
