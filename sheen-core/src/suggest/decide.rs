@@ -2,7 +2,7 @@
 
 use super::texts;
 use super::types::{Analysis, Suggestion, Suggestions};
-use super::words::{begins_with, for_each_word};
+use super::words::{Keyword, for_each_word, mentioned_at};
 use crate::locale::Locale;
 
 /// The language that suggestions for `locale` are really in, for `Content-Language`: texts exist
@@ -35,70 +35,44 @@ const ALWAYS: u8 = 0b1110_0000;
 /// Allocates nothing and reads each text once: linear in their length.
 #[must_use]
 pub fn suggest<T: AsRef<str>>(analysis: &Analysis<'_, T>, locale: Locale) -> Suggestions {
-    let mut chosen = ALWAYS;
-    for text in analysis.missing_information {
-        chosen |= missing(text.as_ref());
-    }
-    let mut offered = 0;
-    for text in analysis.services {
-        offered |= offers(text.as_ref());
-    }
-    chosen |= BOOKING & !offered;
-    if offered & PAYMENT == 0
-        && analysis
-            .functional_requirements
-            .iter()
-            .any(|text| sells(text.as_ref()))
-    {
-        chosen |= PAYMENT;
+    let missing = mentioned(analysis.missing_information, MISSING);
+    let offered = mentioned(analysis.services, OFFERED);
+    let mut chosen = ALWAYS | missing | (BOOKING & !offered);
+    if offered & PAYMENT == 0 {
+        chosen |= mentioned(analysis.functional_requirements, SELLS);
     }
     Suggestions::pick(table(locale), chosen)
 }
 
-/// The rules that a text of `missingInformation` fires.
-fn missing(text: &str) -> u8 {
+/// The bits of all keywords that one of `texts` mentions.
+fn mentioned<T: AsRef<str>>(texts: &[T], keywords: &[Keyword]) -> u8 {
     let mut found = 0;
-    for_each_word(text, |word| found |= mark(word, MISSING));
+    for text in texts {
+        for_each_word(text.as_ref(), |word| found |= mentioned_at(word, keywords));
+    }
     found
 }
 
-/// The rules that a text of `services` keeps from firing.
-fn offers(text: &str) -> u8 {
-    let mut found = 0;
-    for_each_word(text, |word| found |= mark(word, OFFERED));
-    found
-}
-
-fn sells(text: &str) -> bool {
-    let mut found = 0;
-    for_each_word(text, |word| found |= mark(word, SELLS));
-    found != 0
-}
-
-type Keywords = &'static [(&'static str, u8)];
-
-const MISSING: Keywords = &[
-    ("pricing", PRICING),
-    ("cost", PRICING),
-    ("contact", CONTACT),
-    ("location", CONTACT),
-    ("hours", HOURS),
-    ("schedule", HOURS),
+/// In `missingInformation`, what fires a rule.
+static MISSING: &[Keyword] = &[
+    Keyword::new("pricing", PRICING),
+    Keyword::new("cost", PRICING),
+    Keyword::new("contact", CONTACT),
+    Keyword::new("location", CONTACT),
+    Keyword::new("hours", HOURS),
+    Keyword::new("schedule", HOURS),
 ];
-const OFFERED: Keywords = &[
-    ("booking", BOOKING),
-    ("appointment", BOOKING),
-    ("reservation", BOOKING),
-    ("payment", PAYMENT),
-    ("checkout", PAYMENT),
-    ("cart", PAYMENT),
+/// In `services`, what keeps a rule from firing.
+static OFFERED: &[Keyword] = &[
+    Keyword::new("booking", BOOKING),
+    Keyword::new("appointment", BOOKING),
+    Keyword::new("reservation", BOOKING),
+    Keyword::new("payment", PAYMENT),
+    Keyword::new("checkout", PAYMENT),
+    Keyword::new("cart", PAYMENT),
 ];
-const SELLS: Keywords = &[("sell", PAYMENT), ("product", PAYMENT)];
-
-/// The bits of the keywords that `word` begins with.
-fn mark(word: &str, keywords: Keywords) -> u8 {
-    keywords
-        .iter()
-        .filter(|(keyword, _)| begins_with(word, keyword))
-        .fold(0, |found, (_, bit)| found | bit)
-}
+/// In `functionalRequirements`, what makes a way to pay worth suggesting.
+static SELLS: &[Keyword] = &[
+    Keyword::new("sell", PAYMENT),
+    Keyword::new("product", PAYMENT),
+];

@@ -1,7 +1,7 @@
 //! What a prompt says of a business, by keyword.
 
 use super::types::Analysis;
-use super::words::{fold, folded_begins_with, for_each_word};
+use super::words::{Keyword, fold, for_each_word, mentioned_at};
 
 /// What a prompt mentions and what it leaves out, as an [`Analysis`] that owns its texts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,12 +53,12 @@ const CONTACT: u8 = 1 << 4;
 const HOURS: u8 = 1 << 5;
 
 /// How much of a prompt is read, in bytes; what a site is about is said long before.
-const MAX_READ: usize = 64 * 1024;
+const MAX_READ: usize = 16 * 1024;
 
 /// Reads a prompt in English or Arabic by keyword: which services and requirements it speaks of,
 /// and which of pricing, contact and hours it leaves out.
 ///
-/// The same prompt always gives the same analysis. Only the first 64 KiB are read.
+/// The same prompt always gives the same analysis. Only the first 16 KiB are read.
 #[must_use]
 pub fn analyse_prompt(prompt: &str) -> PromptAnalysis {
     let prompt = &prompt[..prompt.floor_char_boundary(MAX_READ)];
@@ -77,75 +77,68 @@ pub fn analyse_prompt(prompt: &str) -> PromptAnalysis {
     }
 }
 
-/// Keywords as they stand once folded.
-const ENGLISH: &[(&str, u8)] = &[
-    ("booking", BOOKING),
-    ("appointment", BOOKING),
-    ("reserv", BOOKING),
-    ("payment", PAYMENT),
-    ("checkout", PAYMENT),
-    ("cart", PAYMENT),
-    ("sell", SELLING),
-    ("product", SELLING),
-    ("ecommerce", SELLING),
-    ("pric", PRICING),
-    ("cost", PRICING),
-    ("tariff", PRICING),
-    ("contact", CONTACT),
-    ("location", CONTACT),
-    ("address", CONTACT),
-    ("phone", CONTACT),
-    ("email", CONTACT),
-    ("hours", HOURS),
-    ("schedule", HOURS),
-    ("timetable", HOURS),
+static ENGLISH: &[Keyword] = &[
+    Keyword::new("booking", BOOKING),
+    Keyword::new("appointment", BOOKING),
+    Keyword::new("reserv", BOOKING),
+    Keyword::new("payment", PAYMENT),
+    Keyword::new("checkout", PAYMENT),
+    Keyword::new("cart", PAYMENT),
+    Keyword::new("sell", SELLING),
+    Keyword::new("product", SELLING),
+    Keyword::new("ecommerce", SELLING),
+    Keyword::new("pric", PRICING),
+    Keyword::new("cost", PRICING),
+    Keyword::new("tariff", PRICING),
+    Keyword::new("contact", CONTACT),
+    Keyword::new("location", CONTACT),
+    Keyword::new("address", CONTACT),
+    Keyword::new("phone", CONTACT),
+    Keyword::new("email", CONTACT),
+    Keyword::new("hours", HOURS),
+    Keyword::new("schedule", HOURS),
+    Keyword::new("timetable", HOURS),
 ];
 
 /// «موقع» is both a location and a website, so it says nothing; nor does «مواعيد», which is both
 /// appointments and opening hours, say more than booking.
-const ARABIC: &[(&str, u8)] = &[
-    ("حجز", BOOKING),
-    ("حجوز", BOOKING),
-    ("موعد", BOOKING),
-    ("مواعيد", BOOKING),
-    ("دفع", PAYMENT),
-    ("مدفوع", PAYMENT),
-    ("سله", PAYMENT),
-    ("بيع", SELLING),
-    ("ابيع", SELLING),
-    ("نبيع", SELLING),
-    ("يبيع", SELLING),
-    ("تبيع", SELLING),
-    ("مبيع", SELLING),
-    ("منتج", SELLING),
-    ("متجر", SELLING),
-    ("سعر", PRICING),
-    ("اسعار", PRICING),
-    ("تسعير", PRICING),
-    ("تكلف", PRICING),
-    ("تكاليف", PRICING),
-    ("تواصل", CONTACT),
-    ("اتصال", CONTACT),
-    ("اتصل", CONTACT),
-    ("عنوان", CONTACT),
-    ("هاتف", CONTACT),
-    ("خريطه", CONTACT),
-    ("ساعات", HOURS),
-    ("دوام", HOURS),
+static ARABIC: &[Keyword] = &[
+    Keyword::new("حجز", BOOKING),
+    Keyword::new("حجوز", BOOKING),
+    Keyword::new("موعد", BOOKING),
+    Keyword::new("مواعيد", BOOKING),
+    Keyword::new("دفع", PAYMENT),
+    Keyword::new("مدفوع", PAYMENT),
+    Keyword::new("سله", PAYMENT),
+    Keyword::new("بيع", SELLING),
+    Keyword::new("ابيع", SELLING),
+    Keyword::new("نبيع", SELLING),
+    Keyword::new("يبيع", SELLING),
+    Keyword::new("تبيع", SELLING),
+    Keyword::new("مبيع", SELLING),
+    Keyword::new("منتج", SELLING),
+    Keyword::new("متجر", SELLING),
+    Keyword::new("سعر", PRICING),
+    Keyword::new("اسعار", PRICING),
+    Keyword::new("تسعير", PRICING),
+    Keyword::new("تكلف", PRICING),
+    Keyword::new("تكاليف", PRICING),
+    Keyword::new("تواصل", CONTACT),
+    Keyword::new("اتصال", CONTACT),
+    Keyword::new("اتصل", CONTACT),
+    Keyword::new("عنوان", CONTACT),
+    Keyword::new("هاتف", CONTACT),
+    Keyword::new("خريطه", CONTACT),
+    Keyword::new("ساعات", HOURS),
+    Keyword::new("دوام", HOURS),
 ];
 
 fn topics(word: &str) -> u8 {
-    let begins = |at: &str, keywords: &[(&str, u8)]| {
-        keywords
-            .iter()
-            .filter(|(keyword, _)| folded_begins_with(at, keyword))
-            .fold(0, |found, (_, topic)| found | topic)
-    };
     match word.chars().find_map(fold) {
-        Some('a'..='z') => begins(word, ENGLISH),
+        Some('a'..='z') => mentioned_at(word, ENGLISH),
         Some('\u{600}'..='\u{6ff}') => {
             let mut found = 0;
-            for_each_stem(word, |stem| found |= begins(stem, ARABIC));
+            for_each_stem(word, |stem| found |= mentioned_at(stem, ARABIC));
             found
         }
         _ => 0,

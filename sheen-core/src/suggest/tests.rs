@@ -239,9 +239,9 @@ fn a_prompt_is_read_in_arabic_with_what_is_written_onto_a_word() {
 
 #[test]
 fn a_prompt_is_read_to_its_bound_and_no_further() {
-    let far = "é".repeat(40 * 1024) + " booking";
+    let far = "é".repeat(8 * 1024) + " booking";
     assert!(analyse_prompt(&far).as_analysis().services.is_empty());
-    let near = " é".repeat(10 * 1024) + " booking";
+    let near = " é".repeat(5 * 1024) + " booking";
     assert_eq!(analyse_prompt(&near).as_analysis().services, ["booking"]);
 }
 
