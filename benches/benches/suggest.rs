@@ -16,7 +16,7 @@ fn suggestions(c: &mut Criterion) {
     let mut group = c.benchmark_group("quick suggestions");
     for (name, locale) in [("en", Locale::En), ("ar", Locale::Ar)] {
         group.bench_function(name, |b| {
-            b.iter(|| suggest(black_box(&analysis), black_box(locale)))
+            b.iter(|| suggest(black_box(&analysis), black_box(locale)));
         });
     }
     // Nothing can read the texts faster than it takes to look at each byte.
