@@ -18,9 +18,9 @@ pub struct Timestamp(i64);
 #[non_exhaustive]
 pub struct TimestampError;
 
-/// Years -9999 to 9999, which RFC 3339 and jiff both can say.
-const MIN_MILLIS: i64 = -377_705_023_201_000;
-const MAX_MILLIS: i64 = 253_402_207_200_999;
+/// Years 0 to 9999, which RFC 3339 and jiff both can say.
+const MIN_MILLIS: i64 = -62_167_219_200_000;
+const MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.
@@ -231,6 +231,49 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.monotonic.load(std::sync::atomic::Ordering::SeqCst))
+    }
+}
+
+/// Moves the clock of a store under test, whatever that clock is.
+///
+/// A memory store's is a [`ManualClock`]; a database's own clock is offset by a statement, which is
+/// why moving it is awaited. The closure may own what must live as long as the test.
+#[cfg(any(test, feature = "testing"))]
+pub struct Advance(AdvanceFn);
+
+#[cfg(any(test, feature = "testing"))]
+type AdvanceFn =
+    Box<dyn Fn(Duration) -> crate::runtime::BoxFuture<'static, ()> + Send + Sync + 'static>;
+
+#[cfg(any(test, feature = "testing"))]
+impl Advance {
+    /// Moves a clock by `advance`.
+    pub fn new<F>(advance: F) -> Self
+    where
+        F: Fn(Duration) -> crate::runtime::BoxFuture<'static, ()> + Send + Sync + 'static,
+    {
+        Self(Box::new(advance))
+    }
+
+    /// Moves `clock`.
+    #[must_use]
+    pub fn manual(clock: std::sync::Arc<ManualClock>) -> Self {
+        Self::new(move |duration| {
+            clock.advance(duration);
+            Box::pin(std::future::ready(()))
+        })
+    }
+
+    /// Moves the clock forward.
+    pub async fn by(&self, duration: Duration) {
+        (self.0)(duration).await;
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl fmt::Debug for Advance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Advance")
     }
 }
 

@@ -20,8 +20,9 @@ use crate::token::FencingToken;
 ///    that build, whatever else it says and however the build ended.
 /// 4. **C4** While a build of the project is active, a start is `ProjectBusy` naming one of them,
 ///    unless it says `allow_concurrent`; of any number of starts at once, one succeeds.
-/// 5. **C5** A started build is `queued` with token zero, its input is kept, its files become the
-///    project's, and its position counts the queued builds up to and with itself.
+/// 5. **C5** A started build is `queued` with token zero, its input is kept, and its position counts
+///    the queued builds up to and with itself. Its files become the project's; those of an update
+///    are laid over the project's first, and the build works on the result.
 /// 6. **C6** A claim takes the build queued longest, makes it `building`, raises its token and
 ///    counts as a heartbeat; of any number of claims at once, one gets it. Without a queued build
 ///    it is `None`.
