@@ -17,5 +17,7 @@ mod layer;
 mod run;
 
 pub use keyed::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, X_ORIGINAL_REQUEST_ID};
-pub(crate) use keyed::{in_progress, key_of, kept_answer, fingerprint_of, replayed, reused, wait_of};
+pub(crate) use keyed::{
+    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+};
 pub use layer::{IdempotencyLayer, IdempotencyService, Owner};
