@@ -6,17 +6,15 @@ use std::time::Duration;
 use sheen::admission::conformance::{AdmissionHarness, GIFT};
 use sheen::admission::memory::MemoryAdmission;
 use sheen::worker::{Parts, SettledObserver, Worker};
-use sheen_billing::account::CreditPolicy;
-use sheen_billing::account::memory::MemoryCreditStore;
+use sheen_billing::account::{CreditPolicy, MemoryCreditStore};
 use sheen_core::build::{Deadlines, MemoryBuildStore};
 use sheen_core::entropy::SeededEntropy;
-use sheen_core::idempotency::Lifetimes;
-use sheen_core::idempotency::memory::MemoryIdempotencyStore;
+use sheen_core::idempotency::{Lifetimes, MemoryIdempotencyStore};
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, ManualClock, Timestamp};
-use sheen_events::log::memory::{MemoryEventLog, MemoryLogConfig};
-use sheen_events::wake::memory::MemoryWake;
+use sheen_events::log::{MemoryEventLog, MemoryLogConfig};
+use sheen_events::wake::MemoryWake;
 
 /// Every room of a worker.
 #[derive(Debug, Clone)]

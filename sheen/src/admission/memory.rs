@@ -3,9 +3,9 @@
 use std::sync::{Arc, MutexGuard};
 
 use async_trait::async_trait;
-use sheen_billing::account::memory::{CreditState, MemoryCreditStore};
 use sheen_billing::account::{
-    Commit, CommitOutcome, Extend, ExtendOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
+    Commit, CommitOutcome, CreditState, Extend, ExtendOutcome, MemoryCreditStore, Release,
+    ReleaseOutcome, Reserve, ReserveOutcome,
 };
 use sheen_core::build::{
     BeatOutcome, Build, BuildState, Claimed, Ending, FailureReason, Finish, FinishOutcome, HoldRef,
@@ -13,12 +13,12 @@ use sheen_core::build::{
 };
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, WorkerId};
-use sheen_core::idempotency::memory::{IdempotencyState, MemoryIdempotencyStore};
-use sheen_core::idempotency::{BeginOutcome, StoredAnswer};
+use sheen_core::idempotency::{
+    BeginOutcome, IdempotencyState, MemoryIdempotencyStore, StoredAnswer,
+};
 use sheen_core::time::{Clock, Timestamp};
 use sheen_core::token::FencingToken;
-use sheen_events::log::memory::{LogState, MemoryEventLog};
-use sheen_events::log::{Append, AppendOutcome, NewStream};
+use sheen_events::log::{Append, AppendOutcome, LogState, MemoryEventLog, NewStream};
 
 use super::events;
 use super::store::Admission;
@@ -116,15 +116,15 @@ impl Rooms<'_> {
             FencingToken::ZERO,
             vec![events::queued(position, admit.seconds)?],
         );
-        self.log.check_open(&admit.build.id)?;
-        self.check_record(&admit)?;
-        self.credits.reserve(now, reserve)?;
         let stream = NewStream::new(
             admit.build.id.clone(),
             admit.build.user.clone(),
             admit.build.session.clone(),
         );
-        self.log.open(now, stream)?;
+        self.log.check_open(&stream)?;
+        self.check_record(&admit)?;
+        self.credits.reserve(now, &reserve)?;
+        self.log.open(stream)?;
         self.log.append(now, first)?;
         self.record(&admit, &answer)?;
         self.builds.start(now, admit.build)?;
@@ -178,7 +178,7 @@ impl Rooms<'_> {
         let build = &claimed.build;
         if let Some(hold) = &build.hold {
             // A hold that lapsed in the queue is found by the settlement (C10).
-            let _ = self.credits.extend(now, Extend::new(hold.id.clone(), Reserve::DEFAULT_TTL))?;
+            let _ = self.credits.extend(now, &Extend::new(hold.id.clone(), Reserve::DEFAULT_TTL))?;
         }
         self.log.raise(&build.id, build.token);
         self.log.append(now, Append::new(build.id.clone(), build.token, vec![started]))?;
@@ -193,7 +193,7 @@ impl Rooms<'_> {
         let hold = self.builds.get_build(build).and_then(|build| build.hold.clone());
         if let Some(hold) = hold {
             let extend = Extend::new(hold.id, Reserve::DEFAULT_TTL);
-            let ExtendOutcome::Extended { .. } = self.credits.extend(now, extend)? else {
+            let ExtendOutcome::Extended { .. } = self.credits.extend(now, &extend)? else {
                 return Ok(BeatOutcome::Lost);
             };
         }
@@ -233,7 +233,7 @@ impl Rooms<'_> {
         let operation = operation_id(&build.id, build.kind, &build.session);
         if let Ending::Deployed { seconds, .. } = ending {
             let commit = Commit::new(hold.id.clone(), operation, *seconds);
-            return match self.credits.commit(self.now, commit)? {
+            return match self.credits.commit(self.now, &commit)? {
                 CommitOutcome::Committed(done) | CommitOutcome::AlreadyCommitted(done) => {
                     Ok(Charge::Committed { charged: done.charged, shortfall: done.shortfall })
                 }
@@ -242,7 +242,7 @@ impl Rooms<'_> {
                 _ => Ok(Charge::None),
             };
         }
-        match self.credits.release(self.now, Release::new(hold.id.clone(), operation))? {
+        match self.credits.release(self.now, &Release::new(hold.id.clone(), operation))? {
             ReleaseOutcome::Released(_) | ReleaseOutcome::AlreadyReleased(_) => {
                 Ok(Charge::Released)
             }
@@ -265,7 +265,7 @@ impl Rooms<'_> {
         if let Some(project) = &reserve.project {
             self.builds.claim_project(&reserve.user, project)?;
         }
-        Ok(ProjectReserveOutcome::Reserve(self.credits.reserve(now, reserve)?))
+        Ok(ProjectReserveOutcome::Reserve(self.credits.reserve(now, &reserve)?))
     }
 }
 

@@ -11,14 +11,14 @@ use sheen_core::build::{
     FinishOutcome, NewBuild, Queued,
 };
 use sheen_core::entropy::Entropy;
-use sheen_core::error::StoreError;
+use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
 use sheen_core::mode::BuildPermit;
 use sheen_core::runtime::{Sleep, Spawn};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::Clock;
 use sheen_core::token::FencingToken;
-use sheen_events::log::{Append, AppendOutcome, EventLog, NewEvent};
+use sheen_events::log::{Append, AppendOutcome, EventLog, EventType, NewEvent};
 use sheen_events::wake::Wake;
 
 use super::observer::{Observers, SettledObserver};
@@ -158,16 +158,21 @@ impl Worker {
         Ok(claimed)
     }
 
-    /// Appends a claim's events to its build's log.
+    /// Appends a claim's events to its build's log. How a build ends is said by
+    /// [`finish`](Self::finish) alone, once: events of those types are refused here.
     ///
     /// # Errors
-    /// When the log fails.
+    /// When the log fails, or an event says that the build ended.
     pub async fn step(
         &self,
         build: &BuildId,
         token: FencingToken,
         events: Vec<NewEvent>,
     ) -> Result<AppendOutcome, StoreError> {
+        let ends = [EventType::DEPLOY_COMPLETED, EventType::DEPLOY_FAILED];
+        if events.iter().any(|event| ends.contains(&event.kind)) {
+            return Err(StoreError::new(StoreErrorKind::Rejected));
+        }
         let outcome = self.log.append(Append::new(build.clone(), token, events)).await?;
         if matches!(outcome, AppendOutcome::Appended(_)) {
             self.wake.ring(build);
