@@ -20,7 +20,11 @@ pub(super) fn object_of(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, 
     }
     match serde_json::from_slice(body) {
         Ok(Value::Object(map)) => Ok(map),
-        Ok(_) => Err(Problem::field("body", "wrong_type", "must be a JSON object")),
+        Ok(_) => Err(Problem::field(
+            "body",
+            "wrong_type",
+            "must be a JSON object",
+        )),
         Err(error) => {
             let (line, column) = (error.line(), error.column());
             let message = format!("is not JSON at line {line}, column {column}");
@@ -65,14 +69,27 @@ mod tests {
 
     #[test]
     fn only_json_is_read() {
-        for good in ["application/json", "Application/JSON; charset=utf-8", "application/a+json"] {
+        for good in [
+            "application/json",
+            "Application/JSON; charset=utf-8",
+            "application/a+json",
+        ] {
             assert_eq!(read(Some(good), "{\"a\":1}"), Ok(1), "{good}");
         }
-        for bad in [None, Some("text/plain"), Some("application/jsonp"), Some("json")] {
+        for bad in [
+            None,
+            Some("text/plain"),
+            Some("application/jsonp"),
+            Some("json"),
+        ] {
             assert_eq!(read(bad, "{}"), Err(Code::UnsupportedMediaType), "{bad:?}");
         }
         for bad in ["{", "[]", "\"x\"", "nul", "{\"a\":1}x", "\u{feff}{}"] {
-            assert_eq!(read(Some("application/json"), bad), Err(Code::ValidationFailed), "{bad}");
+            assert_eq!(
+                read(Some("application/json"), bad),
+                Err(Code::ValidationFailed),
+                "{bad}"
+            );
         }
         assert_eq!(read(None, ""), Ok(0));
     }
@@ -80,7 +97,10 @@ mod tests {
     #[test]
     fn nesting_is_bounded() {
         let deep = format!("{{\"a\":{}{}}}", "[".repeat(1000), "]".repeat(1000));
-        assert_eq!(read(Some("application/json"), &deep), Err(Code::ValidationFailed));
+        assert_eq!(
+            read(Some("application/json"), &deep),
+            Err(Code::ValidationFailed)
+        );
     }
 
     #[test]

@@ -51,7 +51,8 @@ impl Call {
         let request = self.read_into(&mut fields);
         fields.finish()?;
         // Neither is missing without a note.
-        user.zip(request).ok_or_else(|| Problem::new(Code::Internal))
+        user.zip(request)
+            .ok_or_else(|| Problem::new(Code::Internal))
     }
 
     /// The fields of the body of a call that concerns nobody.
@@ -67,7 +68,10 @@ impl Call {
 
     /// The fields of the body; `None` only with a note in `fields`.
     pub(crate) fn read_into<T: FromFields>(&mut self, fields: &mut Fields) -> Option<T> {
-        T::read(&mut ObjectReader::new(std::mem::take(&mut self.body), fields))
+        T::read(&mut ObjectReader::new(
+            std::mem::take(&mut self.body),
+            fields,
+        ))
     }
 
     /// The user; `None` only with a note in `fields`, or when other fields will have one.

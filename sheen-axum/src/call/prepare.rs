@@ -75,7 +75,10 @@ impl Preparing {
         let extensions = &parts.extensions;
         let missing = || Problem::new(Code::Internal).caused_by(MissingLayer);
         let caller = extensions.get::<Caller>().ok_or_else(missing)?.clone();
-        let timing = extensions.get::<ServerTiming>().ok_or_else(missing)?.clone();
+        let timing = extensions
+            .get::<ServerTiming>()
+            .ok_or_else(missing)?
+            .clone();
         let uri = original_uri(extensions, &parts.uri);
         let query = Query::parse(uri.query())?;
         let body = extensions.get::<BufferedBody>();
@@ -85,7 +88,11 @@ impl Preparing {
         };
         let named_in_body = body.remove("userId");
         let named = Named {
-            query: if caller.covers_query() { query.all("userId").collect() } else { Vec::new() },
+            query: if caller.covers_query() {
+                query.all("userId").collect()
+            } else {
+                Vec::new()
+            },
             path: path
                 .iter()
                 .find(|(name, _)| name == "userId" && caller.covers_query())

@@ -41,8 +41,17 @@ pub(super) fn named_user(named: &Named<'_>) -> Result<Option<UserId>, Vec<FieldE
 mod tests {
     use super::*;
 
-    fn of(query: &[&str], path: Option<&str>, body: Option<Value>) -> Result<Option<String>, usize> {
-        let named = Named { query: query.to_vec(), path, body: body.as_ref(), token: None };
+    fn of(
+        query: &[&str],
+        path: Option<&str>,
+        body: Option<Value>,
+    ) -> Result<Option<String>, usize> {
+        let named = Named {
+            query: query.to_vec(),
+            path,
+            body: body.as_ref(),
+            token: None,
+        };
         named_user(&named)
             .map(|user| user.map(|user| user.to_string()))
             .map_err(|wrong| wrong.len())

@@ -151,6 +151,9 @@ mod tests {
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("\"k\""));
         assert_eq!(key_of(&headers).unwrap().unwrap().as_str(), "k");
         headers.append(IDEMPOTENCY_KEY, HeaderValue::from_static("k"));
-        assert_eq!(key_of(&headers).unwrap_err().code(), Code::IdempotencyKeyInvalid);
+        assert_eq!(
+            key_of(&headers).unwrap_err().code(),
+            Code::IdempotencyKeyInvalid
+        );
     }
 }

@@ -86,10 +86,7 @@ impl<S> fmt::Debug for IdempotencyService<S> {
 
 impl<S> Service<Request<Body>> for IdempotencyService<S>
 where
-    S: Service<Request<Body>, Response = Response, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request<Body>, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
     S::Error: Send + 'static,
 {
     type Response = Response;
@@ -130,7 +127,10 @@ struct Keyed {
 
 impl Keyed {
     fn of(request: &Request<Body>) -> Result<Option<Self>, Problem> {
-        let keyed = matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH);
+        let keyed = matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        );
         let Some(owner) = request.extensions().get::<Owner>().filter(|_| keyed) else {
             return Ok(None);
         };
@@ -158,7 +158,9 @@ impl IdempotencyLayer {
     async fn lease(&self, keyed: &Keyed) -> Result<Lease, Box<Response>> {
         let mut looks = keyed.wait_seconds * LOOKS_PER_SECOND;
         loop {
-            let begun = self.store.begin(&keyed.scope, &keyed.key, keyed.fingerprint);
+            let begun = self
+                .store
+                .begin(&keyed.scope, &keyed.key, keyed.fingerprint);
             let begun = match &keyed.timing {
                 Some(timing) => timing.store(begun).await,
                 None => begun.await,

@@ -105,7 +105,9 @@ async fn keep(
         Ok(body) => body.to_bytes(),
         Err(error) => {
             abandon(layer, lease).await;
-            return Problem::new(Code::Internal).caused_by(error).into_response();
+            return Problem::new(Code::Internal)
+                .caused_by(error)
+                .into_response();
         }
     };
     match kept_answer(parts.status, &parts.headers, &body, request_id) {

@@ -44,10 +44,7 @@ pub struct CatchPanicService<S> {
 
 impl<S> Service<Request<Body>> for CatchPanicService<S>
 where
-    S: Service<Request<Body>, Response = Response, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request<Body>, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
 {
     type Response = Response;
     type Error = S::Error;

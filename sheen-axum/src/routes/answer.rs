@@ -16,8 +16,8 @@ use crate::problem::Problem;
 /// # Errors
 /// When it cannot be said in JSON: a fault of ours.
 pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
-    let body = serde_json::to_vec(value)
-        .map_err(|error| Problem::new(Code::Internal).caused_by(error))?;
+    let body =
+        serde_json::to_vec(value).map_err(|error| Problem::new(Code::Internal).caused_by(error))?;
     let mut answer = Response::new(Body::from(body));
     *answer.status_mut() = status;
     *answer.headers_mut() = json_headers();

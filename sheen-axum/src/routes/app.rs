@@ -19,7 +19,7 @@ use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
 use sheen_events::stream::StreamService;
 
-use super::{billing, builds, credits, estimates, events, start, suggestions};
+use super::{billing, builds, credits, estimates, events, start};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::IdempotencyLayer;
@@ -136,11 +136,16 @@ fn keyed(app: &App) -> Routes {
     };
     let named = Router::new()
         .route("/v1/builds/{buildId}/cancel", post(builds::cancel))
-        .route("/v1/builds/{buildId}/viewer-token", post(builds::viewer_token))
+        .route(
+            "/v1/builds/{buildId}/viewer-token",
+            post(builds::viewer_token),
+        )
         .route("/v1/credits/reserve", post(credits::reserve))
         .route("/v1/billing/credit", post(billing::credit))
-        .route("/v1/billing/check-sufficient", post(billing::check_sufficient))
-        .route("/v1/suggestions", post(suggestions::suggest));
+        .route(
+            "/v1/billing/check-sufficient",
+            post(billing::check_sufficient),
+        );
     let of_reservations = Router::new()
         .route("/v1/credits/commit", post(credits::commit))
         .route("/v1/credits/release", post(credits::release));
@@ -164,7 +169,10 @@ fn event_reads(app: &App) -> Routes {
     let either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
     Router::new()
         .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
-        .route("/v1/builds/{buildId}/events/stream", readable(get(events::stream)))
+        .route(
+            "/v1/builds/{buildId}/events/stream",
+            readable(get(events::stream)),
+        )
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(either)
         .route_layer(EventCorsLayer::new(app.allowed_origins.iter().cloned()))

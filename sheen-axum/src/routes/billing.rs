@@ -45,7 +45,10 @@ pub(super) async fn credit(
 async fn view(app: &App, call: &Call, user: UserId) -> Result<AccountView, Problem> {
     let views = call.timing.store(app.accounts.views(&[user])).await?;
     // A reader answers for every user it is asked about.
-    views.first().copied().ok_or_else(|| unknown_outcome("a balance"))
+    views
+        .first()
+        .copied()
+        .ok_or_else(|| unknown_outcome("a balance"))
 }
 
 pub(super) async fn balance(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
@@ -69,9 +72,15 @@ pub(super) async fn check_sufficient(
     let (user, request) = call.read::<CheckSufficientRequest>()?;
     let view = view(&app, &call, user).await?;
     let estimate = estimate_of(request.operation);
-    let missing = estimate.estimated_seconds.saturating_sub(view.balance.total);
+    let missing = estimate
+        .estimated_seconds
+        .saturating_sub(view.balance.total);
     let sufficient = missing.is_zero();
-    let package = if sufficient { None } else { app.catalogue.recommend(missing) };
+    let package = if sufficient {
+        None
+    } else {
+        app.catalogue.recommend(missing)
+    };
     let answer = CheckSufficientAnswer {
         sufficient,
         estimate: Some(estimate),

@@ -58,9 +58,12 @@ pub(super) async fn poll(
     match call.timing.store(polling).await? {
         PollOutcome::NotFound => Err(Problem::not_found()),
         PollOutcome::CursorInvalid => Err(Problem::new(Code::CursorInvalid)),
-        PollOutcome::NotModified { etag, next_poll_ms } => {
-            Ok(page(StatusCode::NOT_MODIFIED, &etag, next_poll_ms, Body::empty()))
-        }
+        PollOutcome::NotModified { etag, next_poll_ms } => Ok(page(
+            StatusCode::NOT_MODIFIED,
+            &etag,
+            next_poll_ms,
+            Body::empty(),
+        )),
         PollOutcome::Page(found) => {
             let body = Body::from(found.body);
             let mut answer = page(StatusCode::OK, &found.etag, found.next_poll_ms, body);
@@ -81,7 +84,10 @@ fn page(status: StatusCode, etag: &str, next_poll_ms: u64, body: Body) -> Respon
         headers.insert(ETAG, etag);
     }
     headers.insert(X_NEXT_POLL_MS, next_poll_ms.into());
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, max-age=0"));
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=0"),
+    );
     of_a_reader(headers);
     answer
 }

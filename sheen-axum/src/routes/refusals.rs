@@ -27,7 +27,10 @@ pub(super) fn insufficient(
     Problem::new(Code::InsufficientCredits)
         .with("required", required)
         .with("available", available)
-        .with("recommendation", package.map(|package| package.recommendation()))
+        .with(
+            "recommendation",
+            package.map(|package| package.recommendation()),
+        )
 }
 
 pub(super) fn cap_reached(reset_at: Timestamp) -> Problem {

@@ -112,7 +112,9 @@ async fn refuse_or_reused(
     let Some(keyed) = keyed else {
         return Err(problem);
     };
-    let looking = app.idempotency.look(&keyed.scope, &keyed.key, keyed.fingerprint);
+    let looking = app
+        .idempotency
+        .look(&keyed.scope, &keyed.key, keyed.fingerprint);
     match call.timing.store(looking).await? {
         Some(BeginOutcome::Reused) => Ok(reused()),
         Some(BeginOutcome::Replay(answer)) => Ok(replayed(&answer)),
@@ -184,7 +186,12 @@ impl Answering {
         headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(locale.as_str()));
         // Ids, figures and texts are always JSON.
         let body = serde_json::to_vec(&answer).unwrap_or_default();
-        kept_answer(StatusCode::ACCEPTED, &headers, &body, Arc::clone(&self.request_id))
+        kept_answer(
+            StatusCode::ACCEPTED,
+            &headers,
+            &body,
+            Arc::clone(&self.request_id),
+        )
     }
 }
 

@@ -104,7 +104,10 @@ mod tests {
         let none = HeaderMap::new();
         let whole = take(&none, pieces(3, 10), 30).await.unwrap();
         assert_eq!(whole, vec![7; 30]);
-        assert!(matches!(take(&none, pieces(3, 10), 29).await, Err(BodyRefusal::TooLarge)));
+        assert!(matches!(
+            take(&none, pieces(3, 10), 29).await,
+            Err(BodyRefusal::TooLarge)
+        ));
         assert_eq!(take(&none, Body::empty(), 0).await.unwrap(), "");
     }
 
@@ -122,7 +125,10 @@ mod tests {
         ));
         let mut said = HeaderMap::new();
         said.insert(CONTENT_LENGTH, HeaderValue::from_static("99999999999"));
-        assert!(matches!(take(&said, Body::empty(), 10).await, Err(BodyRefusal::Endless)));
+        assert!(matches!(
+            take(&said, Body::empty(), 10).await,
+            Err(BodyRefusal::Endless)
+        ));
     }
 
     #[tokio::test]

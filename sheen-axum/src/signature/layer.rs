@@ -118,10 +118,7 @@ impl<S> fmt::Debug for SignatureService<S> {
 
 impl<S> Service<Request<Body>> for SignatureService<S>
 where
-    S: Service<Request<Body>, Response = Response, Future: Send + 'static>
-        + Clone
-        + Send
-        + 'static,
+    S: Service<Request<Body>, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
 {
     type Response = Response;
     type Error = S::Error;

@@ -23,5 +23,7 @@ use http::{Extensions, Uri};
 
 /// The request line's target: `uri`, unless a nested router cut a prefix off.
 pub(crate) fn original_uri<'a>(extensions: &'a Extensions, uri: &'a Uri) -> &'a Uri {
-    extensions.get::<OriginalUri>().map_or(uri, |original| &original.0)
+    extensions
+        .get::<OriginalUri>()
+        .map_or(uri, |original| &original.0)
 }

@@ -15,7 +15,11 @@ use crate::query::Query;
 pub(super) fn find(parts: &Parts) -> Result<Option<(String, TokenPlace)>, Problem> {
     let mut lines = parts.headers.get_all(AUTHORIZATION).iter();
     let (line, None) = (lines.next(), lines.next()) else {
-        return Err(Problem::field("authorization", "duplicate", "must be given once"));
+        return Err(Problem::field(
+            "authorization",
+            "duplicate",
+            "must be given once",
+        ));
     };
     let bearer = line.and_then(|line| bearer_of(line.as_bytes()));
     let uri = original_uri(&parts.extensions, &parts.uri);
