@@ -105,7 +105,12 @@ impl Stage {
             sleep: Arc::new(TokioRuntime::default()),
             config,
         });
-        Self { rooms, worker, builder, runner }
+        Self {
+            rooms,
+            worker,
+            builder,
+            runner,
+        }
     }
 
     async fn start(&self, project: &str, prompt: &str) -> BuildId {
@@ -114,12 +119,23 @@ impl Stage {
             let id = admitted.queued.build.id.as_str().as_bytes();
             StoredAnswer::new(202, Vec::new(), id, "req_1")
         };
-        let start = Start::new(user(project), ProjectId::parse(project).unwrap(), input, Arc::new(render));
+        let start = Start::new(
+            user(project),
+            ProjectId::parse(project).unwrap(),
+            input,
+            Arc::new(render),
+        );
         let permit = permit(None, None).unwrap();
         // A purchase, since the gift of the harness is below a build's estimate.
         let payment = sheen_core::id::PaymentId::parse(&format!("pay-{project}")).unwrap();
-        let purchase = sheen_billing::account::Purchase::new(user(project), payment, Seconds::from_u32(10_000));
-        sheen_billing::account::GrantStore::credit(&*self.rooms.credits, purchase).await.unwrap();
+        let purchase = sheen_billing::account::Purchase::new(
+            user(project),
+            payment,
+            Seconds::from_u32(10_000),
+        );
+        sheen_billing::account::GrantStore::credit(&*self.rooms.credits, purchase)
+            .await
+            .unwrap();
         match self.worker.start(permit, start).await.unwrap() {
             AdmitOutcome::Admitted(admitted, _) => admitted.queued.build.id,
             other => panic!("{other:?}"),
@@ -128,7 +144,13 @@ impl Stage {
 
     async fn ended(&self, project: &str, id: &BuildId) -> Build {
         loop {
-            let build = self.worker.build(&user(project), id).await.unwrap().unwrap().build;
+            let build = self
+                .worker
+                .build(&user(project), id)
+                .await
+                .unwrap()
+                .unwrap()
+                .build;
             if !build.status.is_active() {
                 return build;
             }
@@ -138,7 +160,10 @@ impl Stage {
 
     async fn kinds(&self, id: &BuildId) -> Vec<String> {
         let page = self.rooms.log.read(id, 0, 100).await.unwrap().unwrap();
-        page.events.iter().map(|event| event.kind.to_string()).collect()
+        page.events
+            .iter()
+            .map(|event| event.kind.to_string())
+            .collect()
     }
 }
 
@@ -154,7 +179,15 @@ async fn a_good_build_is_deployed_and_charged() {
     assert_eq!(build.status, Status::Deployed);
     assert_eq!(build.seconds, Some(Seconds::from_u32(7)));
     let kinds = stage.kinds(&id).await;
-    assert_eq!(kinds, ["build_queued", "build_started", "build_log", "deploy_completed"]);
+    assert_eq!(
+        kinds,
+        [
+            "build_queued",
+            "build_started",
+            "build_log",
+            "deploy_completed"
+        ]
+    );
     assert!(stage.runner.shutdown().await);
 }
 
@@ -166,7 +199,10 @@ async fn a_builder_that_fails_or_panics_ends_its_build_and_not_the_runner() {
     assert_eq!(build.reason, Some(FailureReason::BuildFailed));
     assert_eq!(build.error.as_deref(), Some("no such page: about.html"));
     let panicked = stage.start("p2", "panic").await;
-    assert_eq!(stage.ended("p2", &panicked).await.reason, Some(FailureReason::BuildFailed));
+    assert_eq!(
+        stage.ended("p2", &panicked).await.reason,
+        Some(FailureReason::BuildFailed)
+    );
     let good = stage.start("p3", "good").await;
     assert_eq!(stage.ended("p3", &good).await.status, Status::Deployed);
 }
@@ -177,14 +213,23 @@ async fn a_cancelled_build_stops_its_builder_at_once() {
     let id = stage.start("p1", "wait").await;
     stage.builder.begun.notified().await;
     stage.worker.cancel(&user("p1"), &id).await.unwrap();
-    assert_eq!(stage.ended("p1", &id).await.reason, Some(FailureReason::Cancelled));
+    assert_eq!(
+        stage.ended("p1", &id).await.reason,
+        Some(FailureReason::Cancelled)
+    );
     while stage.runner.running() > 0 {
         tokio::task::yield_now().await;
     }
     assert_eq!(stage.builder.cleaned_up.load(Ordering::SeqCst), 1);
     let kinds = stage.kinds(&id).await;
     assert_eq!(kinds.last().map(String::as_str), Some("deploy_failed"));
-    assert_eq!(kinds.iter().filter(|kind| kind.starts_with("deploy_")).count(), 1);
+    assert_eq!(
+        kinds
+            .iter()
+            .filter(|kind| kind.starts_with("deploy_"))
+            .count(),
+        1
+    );
 }
 
 #[tokio::test]
@@ -193,10 +238,18 @@ async fn a_shutdown_ends_what_runs_as_cancelled_and_claims_nothing_more() {
     let running = stage.start("p1", "wait").await;
     stage.builder.begun.notified().await;
     assert!(stage.runner.shutdown().await);
-    assert_eq!(stage.ended("p1", &running).await.reason, Some(FailureReason::Cancelled));
+    assert_eq!(
+        stage.ended("p1", &running).await.reason,
+        Some(FailureReason::Cancelled)
+    );
     assert_eq!(stage.builder.cleaned_up.load(Ordering::SeqCst), 1);
     let later = stage.start("p2", "good").await;
-    let queued = stage.worker.build(&user("p2"), &later).await.unwrap().unwrap();
+    let queued = stage
+        .worker
+        .build(&user("p2"), &later)
+        .await
+        .unwrap()
+        .unwrap();
     assert_eq!((queued.build.status, queued.position), (Status::Queued, 1));
     assert_eq!(stage.runner.running(), 0);
 }
@@ -210,7 +263,14 @@ async fn no_more_builds_run_at_once_than_configured() {
         builds.push((project.clone(), stage.start(&project, "wait").await));
     }
     for (project, id) in &builds {
-        while stage.worker.build(&user(project), id).await.unwrap().unwrap().build.status
+        while stage
+            .worker
+            .build(&user(project), id)
+            .await
+            .unwrap()
+            .unwrap()
+            .build
+            .status
             == Status::Queued
         {
             tokio::task::yield_now().await;
@@ -232,13 +292,19 @@ async fn an_overdue_build_is_swept_and_its_builder_stopped() {
     assert_eq!(stage.worker.sweep(10).await.unwrap(), 0);
     stage.rooms.clock.advance(Duration::from_secs(600));
     assert_eq!(stage.worker.sweep(10).await.unwrap(), 1);
-    assert_eq!(stage.ended("p1", &id).await.reason, Some(FailureReason::TimedOut));
+    assert_eq!(
+        stage.ended("p1", &id).await.reason,
+        Some(FailureReason::TimedOut)
+    );
     assert_eq!(stage.worker.sweep(10).await.unwrap(), 0);
 }
 
 #[tokio::test(start_paused = true)]
 async fn observers_hear_of_a_settled_build_and_are_tried_again() {
-    let observer = Arc::new(Counting { fails_first: true, ..Counting::default() });
+    let observer = Arc::new(Counting {
+        fails_first: true,
+        ..Counting::default()
+    });
     let stage = Stage::set(vec![observer.clone()]);
     let id = stage.start("p1", "good").await;
     observer.heard.notified().await;

@@ -1,4 +1,5 @@
 //! The example worker as its users meet it: a process, real HTTP, real signatures.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builds;
 mod drive;

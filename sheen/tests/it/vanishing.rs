@@ -26,7 +26,6 @@ use sheen_core::id::{
 };
 use sheen_core::idempotency::{Fingerprint, IdempotencyKey, Scope, StoredAnswer};
 use sheen_core::mode::permit;
-use sheen_core::runtime::BoxFuture;
 use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
 use sheen_events::log::EventLog;
@@ -102,7 +101,13 @@ impl World {
         let mut parts = rooms.parts(Vec::new());
         parts.admission = Arc::new(Slow(rooms.admission.clone()));
         let worker = Arc::new(Worker::new(parts));
-        Self { rooms, worker, dice: fastrand::Rng::with_seed(seed), builds: Vec::new(), holds: Vec::new() }
+        Self {
+            rooms,
+            worker,
+            dice: fastrand::Rng::with_seed(seed),
+            builds: Vec::new(),
+            holds: Vec::new(),
+        }
     }
 
     fn user(&mut self) -> UserId {
@@ -114,13 +119,21 @@ impl World {
     }
 
     fn polls(&mut self) -> u32 {
-        if self.dice.u8(..3) == 0 { self.dice.u32(..4) } else { 100 }
+        if self.dice.u8(..3) == 0 {
+            self.dice.u32(..4)
+        } else {
+            100
+        }
     }
 
     fn start(&mut self) {
         let user = self.user();
         let project = ProjectId::parse(&format!("p{}", self.dice.u8(..4))).unwrap();
-        let kind = if self.dice.bool() { BuildKind::Create } else { BuildKind::Update };
+        let kind = if self.dice.bool() {
+            BuildKind::Create
+        } else {
+            BuildKind::Update
+        };
         let input = BuildInput::new(kind, "a site", FileSet::default());
         let render = |admitted: &Admitted| {
             let id = admitted.queued.build.id.as_str().as_bytes();
@@ -134,9 +147,13 @@ impl World {
         }
         if self.dice.bool() {
             let key = format!("k{}", self.dice.u16(..500));
-            let scope = Scope::new(PrincipalId::parse("front").unwrap(), user.clone());
+            let scope = Scope::new(PrincipalId::parse("front").unwrap(), user);
             let key = IdempotencyKey::parse(key.as_bytes()).unwrap();
-            start.call = Some(KeyedCall::new(scope, key, Fingerprint::of("POST", "/", "", &[0; 32])));
+            start.call = Some(KeyedCall::new(
+                scope,
+                key,
+                Fingerprint::of("POST", "/", "", &[0; 32]),
+            ));
         }
         let polls = self.polls();
         let worker = Arc::clone(&self.worker);
@@ -149,18 +166,29 @@ impl World {
         }
         let index = self.dice.usize(..self.builds.len());
         let (user, id) = self.builds[index].clone();
-        let found = vanish_after(10, self.rooms.builds.get(&id)).unwrap().unwrap();
+        let found = vanish_after(10, self.rooms.builds.get(&id))
+            .unwrap()
+            .unwrap();
         let token = found.map_or(FencingToken::ZERO, |queued| queued.build.token);
-        let token = if self.dice.u8(..8) == 0 { token.next() } else { token };
+        let token = if self.dice.u8(..8) == 0 {
+            token.next()
+        } else {
+            token
+        };
         Some((user, id, token))
     }
 
     fn finish(&mut self) {
-        let Some((user, id, token)) = self.some_build() else { return };
+        let Some((user, id, token)) = self.some_build() else {
+            return;
+        };
         let polls = self.polls();
         let worker = Arc::clone(&self.worker);
         let ending = match self.dice.u8(..4) {
-            0 => Ending::Failed { reason: FailureReason::BuildFailed, error: "broke".into() },
+            0 => Ending::Failed {
+                reason: FailureReason::BuildFailed,
+                error: "broke".into(),
+            },
             1 => {
                 vanish_after(polls, worker.cancel(&user, &id));
                 return;
@@ -183,7 +211,8 @@ impl World {
         let seconds = Seconds::from_u32(self.dice.u32(1..400));
         let polls = self.polls();
         let credits = Arc::clone(&self.rooms.credits);
-        let hold = (!self.holds.is_empty()).then(|| self.holds[self.dice.usize(..self.holds.len())].clone());
+        let hold = (!self.holds.is_empty())
+            .then(|| self.holds[self.dice.usize(..self.holds.len())].clone());
         match (self.dice.u8(..4), hold) {
             (0, Some(hold)) => {
                 vanish_after(polls, credits.commit(Commit::new(hold, operation, seconds)));
@@ -228,35 +257,65 @@ impl World {
         }
         // A vanished caller knows no ids; the test reads them where an operator would.
         let state = self.rooms.builds.lock();
-        self.builds = state.all().map(|build| (build.user.clone(), build.id.clone())).collect();
+        self.builds = state
+            .builds()
+            .map(|build| (build.user.clone(), build.id.clone()))
+            .collect();
+        self.builds.sort();
     }
 
     fn conserved(&self) {
         let mut sums = [0; 5];
         for user in ["u0", "u1", "u2"] {
             let user = UserId::parse(user).unwrap();
-            let totals =
-                vanish_after(10, self.rooms.credits.totals(Some(&user))).unwrap().unwrap();
-            let parts = [totals.granted, totals.available, totals.held, totals.charged, totals.breakage]
-                .map(Seconds::get);
-            assert_eq!(parts[0], parts[1..].iter().sum::<u64>(), "{user}: {totals:?}");
+            let totals = vanish_after(10, self.rooms.credits.totals(Some(&user)))
+                .unwrap()
+                .unwrap();
+            let parts = [
+                totals.granted,
+                totals.available,
+                totals.held,
+                totals.charged,
+                totals.breakage,
+            ]
+            .map(Seconds::get);
+            assert_eq!(
+                parts[0],
+                parts[1..].iter().sum::<u64>(),
+                "{user}: {totals:?}"
+            );
             for (sum, part) in sums.iter_mut().zip(parts) {
                 *sum += part;
             }
         }
-        let all = vanish_after(10, self.rooms.credits.totals(None)).unwrap().unwrap();
-        let all = [all.granted, all.available, all.held, all.charged, all.breakage];
+        let all = vanish_after(10, self.rooms.credits.totals(None))
+            .unwrap()
+            .unwrap();
+        let all = [
+            all.granted,
+            all.available,
+            all.held,
+            all.charged,
+            all.breakage,
+        ];
         assert_eq!(all.map(Seconds::get), sums);
     }
 
     fn builds_are_sound(&self) {
         let mut active: BTreeMap<ProjectId, u32> = BTreeMap::new();
         for (_, id) in &self.builds {
-            let build = vanish_after(10, self.rooms.builds.get(id)).unwrap().unwrap().unwrap().build;
+            let build = vanish_after(10, self.rooms.builds.get(id))
+                .unwrap()
+                .unwrap()
+                .unwrap()
+                .build;
             if build.status.is_active() && !build.allow_concurrent {
                 *active.entry(build.project.clone()).or_default() += 1;
             }
-            let page = vanish_after(10, self.rooms.log.read(id, 0, 500)).unwrap().unwrap().unwrap();
+            let page = vanish_after(10, self.rooms.log.read(id, 0, 500))
+                .unwrap()
+                .unwrap()
+                .unwrap();
             let ends = page
                 .events
                 .iter()
@@ -265,13 +324,18 @@ impl World {
             assert_eq!(ends, usize::from(!build.status.is_active()), "{build:?}");
             assert_eq!(page.stream.closed, !build.status.is_active());
         }
-        assert!(active.values().all(|count| *count <= 1), "one active build a project");
+        assert!(
+            active.values().all(|count| *count <= 1),
+            "one active build a project"
+        );
     }
 }
 
 #[test]
 fn nothing_is_lost_or_doubled_when_callers_vanish() {
-    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     let _entered = runtime.enter();
     for seed in [1, 2] {
         let mut world = World::new(seed);
@@ -283,6 +347,10 @@ fn nothing_is_lost_or_doubled_when_callers_vanish() {
             }
         }
         world.builds_are_sound();
-        assert!(world.builds.len() > 100, "the run admitted builds: {}", world.builds.len());
+        assert!(
+            world.builds.len() > 100,
+            "the run admitted builds: {}",
+            world.builds.len()
+        );
     }
 }
