@@ -14,6 +14,7 @@ use sheen_core::time::Timestamp;
 #[global_allocator]
 static COUNTED: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
+#[expect(clippy::unwrap_used, reason = "outside a #[test], but only for one")]
 fn key() -> SigningKey {
     SigningKey::new(
         KeyId::parse("k1").unwrap(),
