@@ -24,6 +24,37 @@ async fn b09_caught_up_comes_once_between_history_and_news() {
 }
 
 #[tokio::test]
+async fn b01_an_event_between_the_first_read_and_the_wait_needs_no_poll() {
+    let rig = Rig::new().await;
+    rig.append(1).await;
+    rig.log.stuck.store(true, SeqCst);
+    let mut opening = Box::pin(rig.streams.open(rig.request()));
+    assert!((&mut opening).now_or_never().is_none());
+    // The page is read, the stream not yet open.
+    rig.append(1).await;
+    rig.log.stuck.store(false, SeqCst);
+    rig.log.unstuck.notify(usize::MAX);
+    let OpenOutcome::Open(stream) = opening.await.unwrap() else {
+        panic!("it is her build")
+    };
+    let mut reader = Reader {
+        stream,
+        is_over: false,
+        abort: None,
+    };
+    assert_eq!(reader.names(), ["connection", "1", "caught_up", "2"]);
+
+    // The same within the stream: rung while a read is under way.
+    rig.log.stuck.store(true, SeqCst);
+    rig.append(1).await;
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    rig.append(1).await;
+    rig.log.stuck.store(false, SeqCst);
+    rig.log.unstuck.notify(usize::MAX);
+    assert_eq!(reader.names(), ["3", "4"]);
+}
+
+#[tokio::test]
 async fn b03_viewers_do_not_share_a_position() {
     let rig = Rig::new().await;
     rig.append(3).await;
@@ -138,7 +169,7 @@ async fn b02_a_reader_killed_at_any_event_resumes_with_each_seq_once() {
             for frame in reader.now() {
                 is_over |= frame.event == "closed";
                 seen.extend(frame.id);
-                if frame.id.is_some() && seen.len() % cut == 0 {
+                if frame.id.is_some() && seen.len().is_multiple_of(cut) {
                     is_over = false;
                     break;
                 }

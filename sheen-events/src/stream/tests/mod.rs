@@ -24,7 +24,7 @@ use crate::log::{Append, AppendOutcome, EventLog, EventType, MemoryEventLog, New
 use crate::log::{NewStream, Page, StreamHead};
 use crate::wake::{MemoryWake, Wake};
 
-/// A log in memory with a floor, another epoch, failures and a door before its reads.
+/// A log in memory with a floor, another epoch, failures and a door after its reads.
 #[derive(Debug)]
 struct Rigged {
     inner: MemoryEventLog,
@@ -64,13 +64,6 @@ impl EventLog for Rigged {
     ) -> Result<Option<Page>, StoreError> {
         self.reads.fetch_add(1, SeqCst);
         self.largest_limit.fetch_max(limit as usize, SeqCst);
-        loop {
-            let unstuck = self.unstuck.listen();
-            if !self.stuck.load(SeqCst) {
-                break;
-            }
-            unstuck.await;
-        }
         if self.corrupt.load(SeqCst) {
             return Err(StoreError::new(StoreErrorKind::Corrupt));
         }
@@ -83,6 +76,14 @@ impl EventLog for Rigged {
         if let Some(page) = &mut page {
             page.stream.floor = floor;
             page.stream.epoch += self.epoch_shift.load(SeqCst);
+        }
+        // After the read: what is committed while it is under way is not in its page.
+        loop {
+            let unstuck = self.unstuck.listen();
+            if !self.stuck.load(SeqCst) {
+                break;
+            }
+            unstuck.await;
         }
         Ok(page)
     }
