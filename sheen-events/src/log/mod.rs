@@ -49,6 +49,8 @@
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+mod conformance_random;
 mod decide;
 mod encode;
 mod memory;
