@@ -93,7 +93,9 @@ impl<'a> Draft<'a> {
                 policy.welcome_bonus,
             )?;
         }
-        if draft.head.gift_day.is_none_or(|given| given < draft.today) {
+        // By the clock's own day too: a sweep by a clock that ran ahead is no reason for a second
+        // gift once it was set right.
+        if draft.head.gift_day.is_none_or(|given| given < now.day()) {
             draft.head.gift_day = Some(draft.today);
             draft.gift(EntryKind::DailyGift, Bucket::DailyGift, policy.daily_gift)?;
         }

@@ -359,6 +359,11 @@ impl Account {
         self.holds.get(reservation)
     }
 
+    /// Its holds, ended ones among them, as written.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
+    }
+
     /// How many holds are open, lapsed but unswept ones counted.
     #[must_use]
     pub fn open_holds(&self) -> usize {

@@ -2,7 +2,7 @@
 
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 use async_trait::async_trait;
 use sheen_core::error::StoreError;
@@ -45,6 +45,15 @@ impl MemoryCreditStore {
         // Every change is applied after all of it was checked, so a panic elsewhere leaves the
         // state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`Self::lock`], unless another holds it now.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, CreditState>> {
+        match self.state.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 }
 
