@@ -22,14 +22,22 @@ impl Builder for Sites {
     async fn build(&self, job: &Job, progress: &Progress) -> Result<Built, BuildError> {
         let files = &job.input.files;
         let plan = format!("Checking and publishing {} files.", files.len());
-        progress.report(EventType::PLAN_STARTED, &plan, Map::new()).await?;
+        progress
+            .report(EventType::PLAN_STARTED, &plan, Map::new())
+            .await?;
         let lines = Lines(progress);
         let seconds = self
             .sites
             .build(&job.build.id, files, &lines, progress.stopped())
             .await
             .map_err(|error| BuildError::new(with_causes(&error)))?;
-        progress.report(EventType::DEPLOY_STARTED, "Your site is published.", Map::new()).await?;
+        progress
+            .report(
+                EventType::DEPLOY_STARTED,
+                "Your site is published.",
+                Map::new(),
+            )
+            .await?;
         let url = format!("{}/preview/{}/", self.preview_origin, job.build.id);
         Ok(Built::new(url, seconds))
     }

@@ -90,7 +90,9 @@ impl Config {
 }
 
 fn modes(settings: &Settings, variables: &mut Variables) -> Modes {
-    let Some(text) = &settings.signature_mode else { return Modes::default() };
+    let Some(text) = &settings.signature_mode else {
+        return Modes::default();
+    };
     let modes = match text.parse::<Modes>() {
         Ok(modes) => modes,
         Err(error) => {
@@ -104,7 +106,10 @@ fn modes(settings: &Settings, variables: &mut Variables) -> Modes {
             || (settings.keys.is_empty() && id.as_str() == SigningKey::DEFAULT_ID)
     };
     if let Some(unknown) = modes.keys().find(|id| !known(id)) {
-        variables.refuse(SIGNATURE_MODE, format!("names the key {unknown}, which is not given"));
+        variables.refuse(
+            SIGNATURE_MODE,
+            format!("names the key {unknown}, which is not given"),
+        );
     }
     modes
 }
@@ -114,16 +119,23 @@ mod tests {
     use super::*;
 
     fn parse(pairs: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        Config::parse(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+        Config::parse(
+            pairs
+                .iter()
+                .map(|(name, value)| (name.into(), value.into())),
+        )
     }
 
     #[test]
     fn nothing_set_gives_the_defaults_and_a_secret_of_its_own() {
         let config = parse(&[]).unwrap();
         assert_eq!(config.settings.addr.to_string(), "127.0.0.1:8787");
-        assert_eq!((config.daily_gift.get(), config.welcome_bonus.get()), (900, 1800));
+        assert_eq!(
+            (config.daily_gift.get(), config.welcome_bonus.get()),
+            (900, 1800)
+        );
         assert_eq!(config.builds, 2);
-        let (config, secret) = config.with_a_secret(&sheen_core::entropy::OsEntropy::default());
+        let (config, secret) = config.with_a_secret(&sheen_core::entropy::OsEntropy);
         assert_eq!(config.settings.keys.len(), 1);
         assert_eq!(secret.unwrap().len(), 64);
     }
@@ -139,7 +151,12 @@ mod tests {
         let errors = errors.unwrap_err();
         let mut names: Vec<_> = errors.problems().iter().map(|p| &*p.variable).collect();
         names.sort_unstable();
-        let expected = ["DAILY_GIFT_SECONDS", "SHEEN_ADDR", "SHEEN_BUILDS", "SHEEN_SIGNATURE_MODE"];
+        let expected = [
+            "DAILY_GIFT_SECONDS",
+            "SHEEN_ADDR",
+            "SHEEN_BUILDS",
+            "SHEEN_SIGNATURE_MODE",
+        ];
         assert_eq!(names, expected);
     }
 

@@ -20,7 +20,10 @@ use crate::config::Config;
 #[tokio::main]
 async fn main() -> ExitCode {
     let filter = EnvFilter::try_from_env("SHEEN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .init();
     match run().await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -37,10 +40,15 @@ async fn main() -> ExitCode {
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
     let config = Config::parse(std::env::vars_os())?;
-    let (config, own_secret) = config.with_a_secret(&OsEntropy::default());
-    let listener = TcpListener::bind(config.settings.addr).await.map_err(|source| {
-        format!("cannot listen on {} (SHEEN_ADDR): {source}", config.settings.addr)
-    })?;
+    let (config, own_secret) = config.with_a_secret(&OsEntropy);
+    let listener = TcpListener::bind(config.settings.addr)
+        .await
+        .map_err(|source| {
+            format!(
+                "cannot listen on {} (SHEEN_ADDR): {source}",
+                config.settings.addr
+            )
+        })?;
     let url = format!("http://{}", listener.local_addr()?);
     config.warn_about_what_is_absent();
     let wired = wiring::wire(config, &url)?;

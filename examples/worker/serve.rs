@@ -16,10 +16,7 @@ const LAST_ANSWERS: Duration = Duration::from_millis(500);
 
 /// Serves until told to stop: running builds end as `CANCELLED`, readers hear of it, streams end,
 /// answers under way are finished.
-pub(crate) async fn until_told_to_stop(
-    listener: TcpListener,
-    wired: &Wired,
-) -> io::Result<()> {
+pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> io::Result<()> {
     // A small event must not wait for the acknowledgement of the one before it.
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
@@ -43,7 +40,7 @@ pub(crate) async fn until_told_to_stop(
     wired.streams.shutdown();
     // The server is gone already if nobody listens.
     let _ = stopped.send(());
-    let limit = TokioRuntime::default().sleep(LAST_ANSWERS);
+    let limit = TokioRuntime.sleep(LAST_ANSWERS);
     tokio::select! {
         ended = server => ended?,
         () = limit => tracing::info!("connections that were still open are cut"),

@@ -9,7 +9,7 @@ use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::Worker;
 use sheen_auth::replay::MemoryReplayStore;
-use sheen_auth::signature::{Gate, KeyRing, SigningKey, Verifier};
+use sheen_auth::signature::{Gate, KeyRing, Modes, SigningKey, Verifier};
 use sheen_auth::token::{ViewerTokens, derive_secret};
 use sheen_axum::App;
 use sheen_billing::package::{Catalogue, Package, Price};
@@ -43,10 +43,10 @@ const PRINCIPAL: &str = "default";
 const REPLAY_CAPACITY: usize = 1_000_000;
 
 /// Puts the worker together.
-pub(crate) fn wire(mut config: Config, url: &str) -> Result<Wired, Error> {
+pub(crate) fn wire(config: Config, url: &str) -> Result<Wired, Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy::default());
-    let runtime = Arc::new(TokioRuntime::default());
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let runtime = Arc::new(TokioRuntime);
     let (folder, previews) = preview_folder(config.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -55,29 +55,28 @@ pub(crate) fn wire(mut config: Config, url: &str) -> Result<Wired, Error> {
         Arc::clone(&clock),
         runtime.clone(),
     )?);
-    let tokens = viewer_tokens(&mut config.settings)?;
-    let origin = config.settings.preview_origin.clone().unwrap_or_else(|| url.to_owned());
+    let origin = config
+        .settings
+        .preview_origin
+        .clone()
+        .unwrap_or_else(|| url.to_owned());
     let allowed_origins = config.settings.allowed_origins.clone();
-    let verifier = Verifier::with_modes(key_ring(config.settings)?, config.modes)?;
-    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
+    let (gate, tokens) = door(config.settings, config.modes, &clock)?;
 
     let mut rules = MemoryConfig::default();
     rules.credits.daily_gift = config.daily_gift;
     rules.credits.welcome_bonus = config.welcome_bonus;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
-    let worker =
-        Arc::new(Worker::new(rooms.parts(runtime.clone(), runtime.clone(), Vec::new())));
-    let mut paces = RunnerConfig::default();
-    paces.concurrency = config.builds;
-    let runner = runner::start(RunnerParts {
-        worker: Arc::clone(&worker),
-        builder: Arc::new(Sites { sites: Arc::clone(&sites), preview_origin: origin }),
-        credits: rooms.credits.clone(),
-        id: WorkerId::generate(&*entropy),
-        spawn: runtime.clone(),
-        sleep: runtime.clone(),
-        config: paces,
+    let worker = Arc::new(Worker::new(rooms.parts(
+        runtime.clone(),
+        runtime.clone(),
+        Vec::new(),
+    )));
+    let builder = Arc::new(Sites {
+        sites: Arc::clone(&sites),
+        preview_origin: origin,
     });
+    let runner = start_runner(&worker, &rooms, builder, config.builds);
     let streams = StreamService::new(
         rooms.log.clone(),
         rooms.wake.clone(),
@@ -87,14 +86,14 @@ pub(crate) fn wire(mut config: Config, url: &str) -> Result<Wired, Error> {
     );
     let app = App {
         worker,
-        gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
+        gate: Arc::new(gate),
         tokens: Arc::new(tokens),
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),
         credits: rooms.credits.clone(),
         grants: rooms.credits.clone(),
-        accounts: rooms.credits.clone(),
+        accounts: rooms.credits,
         catalogue: catalogue()?,
         allowed_origins,
         clock,
@@ -103,15 +102,53 @@ pub(crate) fn wire(mut config: Config, url: &str) -> Result<Wired, Error> {
         sleep: runtime,
     };
     let router = sheen_axum::router(app).merge(examples::preview::router(sites.preview_dir()));
-    Ok(Wired { router, runner, streams, _previews: previews })
+    Ok(Wired {
+        router,
+        runner,
+        streams,
+        _previews: previews,
+    })
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
     if let Some(folder) = named {
         return Ok((folder, None));
     }
-    let folder = tempfile::Builder::new().prefix("sheen-preview-").tempdir()?;
+    let folder = tempfile::Builder::new()
+        .prefix("sheen-preview-")
+        .tempdir()?;
     Ok((folder.path().to_owned(), Some(folder)))
+}
+
+fn start_runner(
+    worker: &Arc<Worker>,
+    rooms: &MemoryRooms,
+    builder: Arc<Sites>,
+    builds: usize,
+) -> RunnerHandle {
+    let mut paces = RunnerConfig::default();
+    paces.concurrency = builds;
+    runner::start(RunnerParts {
+        worker: Arc::clone(worker),
+        builder,
+        credits: rooms.credits.clone(),
+        id: WorkerId::generate(&OsEntropy),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+        config: paces,
+    })
+}
+
+/// Who may call, and what browsers may watch.
+fn door(
+    mut settings: Settings,
+    modes: Modes,
+    clock: &Arc<dyn Clock>,
+) -> Result<(Gate, ViewerTokens), Error> {
+    let tokens = viewer_tokens(&mut settings)?;
+    let verifier = Verifier::with_modes(key_ring(settings)?, modes)?;
+    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(clock), REPLAY_CAPACITY));
+    Ok((Gate::new(verifier, replay, Arc::clone(clock)), tokens))
 }
 
 fn key_ring(settings: Settings) -> Result<KeyRing, Error> {
@@ -122,7 +159,10 @@ fn key_ring(settings: Settings) -> Result<KeyRing, Error> {
 }
 
 fn viewer_tokens(settings: &mut Settings) -> Result<ViewerTokens, Error> {
-    let derived = settings.keys.iter().map(|key| derive_secret(&key.secret, "viewer-token"));
+    let derived = settings
+        .keys
+        .iter()
+        .map(|key| derive_secret(&key.secret, "viewer-token"));
     let secrets = match settings.viewer_token_secret.take() {
         // As it is: a front end that has it may issue tokens of its own.
         Some(secret) => vec![secret],
@@ -138,7 +178,10 @@ fn catalogue() -> Result<Catalogue, Error> {
         let seconds = Seconds::from_u32(minutes * 60);
         Package::new(name, seconds, Price::from_hundredths(hundredths), url)
     };
-    let packages =
-        vec![package("mini", 20, 500), package("starter", 60, 1200), package("studio", 300, 4500)];
+    let packages = vec![
+        package("mini", 20, 500),
+        package("starter", 60, 1200),
+        package("studio", 300, 4500),
+    ];
     Ok(Catalogue::new(packages)?)
 }

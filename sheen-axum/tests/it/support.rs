@@ -114,7 +114,7 @@ impl World {
         let log =
             Arc::new(MemoryEventLog::new(clock.clone(), entropy.clone(), Default::default()));
         let wake = Arc::new(MemoryWake::new());
-        let runtime = Arc::new(TokioRuntime::default());
+        let runtime = Arc::new(TokioRuntime);
         let admission = MemoryAdmission::new(
             clock.clone(),
             idempotency.clone(),

@@ -29,7 +29,7 @@ fn build(name: &str) -> BuildId {
 impl World {
     async fn new(events: usize) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START)));
-        let entropy = Arc::new(OsEntropy::default());
+        let entropy = Arc::new(OsEntropy);
         let config = Default::default();
         let log = Arc::new(MemoryEventLog::new(clock.clone(), entropy, config));
         let feed = Feed::new(log.clone());

@@ -64,7 +64,7 @@ impl fmt::Debug for LogHarness {
 /// #   use std::sync::Arc;
 /// #   use sheen_core::{entropy::OsEntropy, time::{ManualClock, Timestamp}};
 /// #   let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-/// #   let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy::default()), Default::default());
+/// #   let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy), Default::default());
 ///     // …
 ///     LogHarness::new(Arc::new(log), move |duration| clock.advance(duration))
 /// }

@@ -20,7 +20,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let log = MemoryEventLog::new(
 //!     Arc::new(SystemClock::new()),
-//!     Arc::new(OsEntropy::default()),
+//!     Arc::new(OsEntropy),
 //!     MemoryLogConfig::default(),
 //! );
 //! let build = BuildId::parse("bld_1")?;

@@ -285,7 +285,7 @@ mod memory_conforms {
     fn memory() -> LogHarness {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let config = MemoryLogConfig::default();
-        let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy::default()), config);
+        let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy), config);
         LogHarness::new(Arc::new(log), move |duration| clock.advance(duration))
     }
 

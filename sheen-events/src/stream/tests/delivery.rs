@@ -200,13 +200,13 @@ fn b01_no_event_falls_between_history_and_live_and_none_comes_twice() {
     let wakes: [Arc<dyn Wake>; 3] = [whole, Arc::new(lossy), Arc::new(NoWake::new(interval))];
     for wake in wakes {
         let clock = Arc::new(SystemClock::new());
-        let entropy = Arc::new(OsEntropy::default());
+        let entropy = Arc::new(OsEntropy);
         let log = Arc::new(MemoryEventLog::new(
             clock.clone(),
             entropy,
             Default::default(),
         ));
-        let sleep = Arc::new(TokioRuntime::default());
+        let sleep = Arc::new(TokioRuntime);
         let config = StreamConfig {
             page_size: 16,
             ..Default::default()
