@@ -5,6 +5,7 @@
 //! c05 and c14, R10 by c07, R12 by c06 and s2, R14 by c02, R15 by c09 and c10, R22 by g2, D7 by
 //! c03, D8 by r1. Refunds (R21), price tables (M3 of models, M5) and row locks (R19) have no place
 //! in a ledger of whole seconds in memory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::sync::Arc;
 use std::time::Duration;
