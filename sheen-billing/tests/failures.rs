@@ -5,6 +5,7 @@
 //! c05 and c14, R10 by c07, R12 by c06 and s2, R14 by c02, R15 by c09 and c10, R22 by g2, D7 by
 //! c03, D8 by r1. Refunds (R21), price tables (M3 of models, M5) and row locks (R19) have no place
 //! in a ledger of whole seconds in memory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -452,6 +453,25 @@ fn a_full_store_refuses_new_accounts_and_serves_those_it_has() {
     assert!(matches!(
         state.commit(now, &commit).unwrap(),
         CommitOutcome::Committed(_)
+    ));
+    // The ledger's own bound: no new hold, but what is held can end.
+    let held = hold(&mut state, now, &wish("op2", 5));
+    state.bound_entries(state.entries(&ada(), 0).len());
+    let again = wish("op3", 5);
+    assert_eq!(kind(state.reserve(now, &again)), StoreErrorKind::Full);
+    let paid = buy("pay", secs(5));
+    assert_eq!(kind(state.credit(now, &paid)), StoreErrorKind::Full);
+    let known = state.reserve(now, &wish("op2", 5)).unwrap();
+    assert_eq!(known, ReserveOutcome::AlreadyReserved(held.clone()));
+    let release = Release::new(held.reservation, op("r"));
+    assert!(matches!(
+        state.release(now, &release).unwrap(),
+        ReleaseOutcome::Released(_)
+    ));
+    state.bound_entries(CreditState::MAX_ENTRIES);
+    assert!(matches!(
+        state.credit(now, &paid).unwrap(),
+        PurchaseOutcome::Credited(_)
     ));
     let many = vec![CreditCommand::Reserve(wish("op", 5)); CreditState::MAX_BATCH + 1];
     assert_eq!(kind(state.batch(now, &many)), StoreErrorKind::Rejected);
