@@ -131,6 +131,7 @@ impl SiteBuilder {
                 other => BuildError::Command(other),
             })?;
         }
+        progress.publishing().await;
         self.publish(build, folder).map_err(BuildError::Publish)?;
         let took = self.clock.monotonic().saturating_sub(began);
         let seconds = took.as_secs() + u64::from(took.subsec_nanos() > 0);
@@ -232,6 +233,10 @@ mod tests {
     impl Progress for Told {
         async fn line(&self, line: &str) {
             self.0.send(line.to_owned()).unwrap();
+        }
+
+        async fn publishing(&self) {
+            self.0.send("publishing".to_owned()).unwrap();
         }
     }
 
@@ -370,7 +375,7 @@ mod tests {
         while let Some(line) = bench.told.recv().await {
             lines.push(line);
         }
-        assert_eq!(lines[2..], ["hello", "none"]);
+        assert_eq!(lines[2..], ["hello", "none", "publishing"]);
     }
 
     #[tokio::test]
