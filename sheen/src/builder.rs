@@ -60,7 +60,10 @@ pub struct Built {
 impl Built {
     /// The result at `preview_url`, for `seconds`.
     pub fn new(preview_url: impl Into<Arc<str>>, seconds: Seconds) -> Self {
-        Self { preview_url: preview_url.into(), seconds }
+        Self {
+            preview_url: preview_url.into(),
+            seconds,
+        }
     }
 }
 
@@ -76,7 +79,9 @@ pub struct BuildError {
 impl BuildError {
     /// A failure, in words for people.
     pub fn new(message: impl Into<Arc<str>>) -> Self {
-        Self { message: message.into() }
+        Self {
+            message: message.into(),
+        }
     }
 }
 
@@ -131,7 +136,8 @@ impl Progress {
     /// # Errors
     /// As [`Self::report`].
     pub async fn log(&self, line: &str) -> Result<(), ProgressError> {
-        self.report(EventType::BUILD_LOG, line, serde_json::Map::new()).await
+        self.report(EventType::BUILD_LOG, line, serde_json::Map::new())
+            .await
     }
 
     /// Reports several events in one step.

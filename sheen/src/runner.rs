@@ -54,7 +54,10 @@ impl Default for RunnerConfig {
 
 /// What a runner works with.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "wiring: a new part must be noticed")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "wiring: a new part must be noticed"
+)]
 pub struct RunnerParts {
     /// The worker.
     pub worker: Arc<Worker>,
@@ -158,7 +161,11 @@ async fn claim_loop(shared: Arc<Shared>) {
             }
         }
         let heard = future::select(queue, changed);
-        future::select(heard, Box::pin(shared.sleep_unless_stopped(parts.config.poll))).await;
+        future::select(
+            heard,
+            Box::pin(shared.sleep_unless_stopped(parts.config.poll)),
+        )
+        .await;
     }
     shared.loop_ended();
 }
@@ -185,8 +192,14 @@ async fn sweep_loop(shared: Arc<Shared>) {
 fn begin(shared: &Arc<Shared>, claimed: Claimed) {
     let stop = Stop::default();
     shared.running.fetch_add(1, Ordering::SeqCst);
-    shared.parts.worker.run_begins(&claimed.build.id, stop.clone());
-    let running = Running { shared: Arc::clone(shared), build: claimed.build.id.clone() };
+    shared
+        .parts
+        .worker
+        .run_begins(&claimed.build.id, stop.clone());
+    let running = Running {
+        shared: Arc::clone(shared),
+        build: claimed.build.id.clone(),
+    };
     let task = run(running, claimed, stop);
     shared.parts.spawn.spawn(Box::pin(task));
 }
@@ -211,9 +224,10 @@ async fn run(running: Running, claimed: Claimed, stop: Stop) {
     };
     let builder = Arc::clone(&shared.parts.builder);
     let work = std::panic::AssertUnwindSafe(async { builder.build(&job, &progress).await });
-    let mut work = Box::pin(work.catch_unwind().map(|result| {
-        result.unwrap_or_else(|_| Err(BuildError::new("The builder broke down.")))
-    }));
+    let mut work =
+        Box::pin(work.catch_unwind().map(|result| {
+            result.unwrap_or_else(|_| Err(BuildError::new("The builder broke down.")))
+        }));
     let end = {
         let beating = Box::pin(beat(shared, &progress));
         let stopping = Box::pin(shared.stop.stopped());
@@ -255,10 +269,14 @@ impl Drop for Running {
 
 fn ending_of(result: Result<Built, BuildError>) -> Ending {
     match result {
-        Ok(built) => Ending::Deployed { preview_url: built.preview_url, seconds: built.seconds },
-        Err(error) => {
-            Ending::Failed { reason: FailureReason::BuildFailed, error: error.message }
-        }
+        Ok(built) => Ending::Deployed {
+            preview_url: built.preview_url,
+            seconds: built.seconds,
+        },
+        Err(error) => Ending::Failed {
+            reason: FailureReason::BuildFailed,
+            error: error.message,
+        },
     }
 }
 
@@ -268,7 +286,11 @@ async fn beat(shared: &Shared, progress: &Progress) {
     // The first one goes out at once: a build that was cancelled between its claim and its run is
     // noticed here.
     while !progress.stop.is_stopped() {
-        match parts.worker.heartbeat(&progress.build.id, progress.token).await {
+        match parts
+            .worker
+            .heartbeat(&progress.build.id, progress.token)
+            .await
+        {
             Ok(BeatOutcome::Lost) => {
                 progress.stop.stop();
                 return;
@@ -296,7 +318,12 @@ async fn settle(shared: &Shared, progress: &Progress, ending: Ending) {
     const WAIT: Duration = Duration::from_millis(500);
     let build = &progress.build.id;
     for attempt in 1..=TRIES {
-        match shared.parts.worker.finish(build, progress.token, ending.clone()).await {
+        match shared
+            .parts
+            .worker
+            .finish(build, progress.token, ending.clone())
+            .await
+        {
             Ok(SettleOutcome::Settled(_)) => return,
             Ok(SettleOutcome::Unchanged(outcome)) => {
                 tracing::info!(build_id = %build, ?outcome, "the build had ended before");

@@ -21,7 +21,10 @@ pub(crate) fn queued(position: u64, estimate: Seconds) -> Result<NewEvent, Store
 
 /// `build_started`, at each claim.
 pub(crate) fn started() -> Result<NewEvent, StoreError> {
-    event(EventType::BUILD_STARTED, json!({"message": "Your build has started."}))
+    event(
+        EventType::BUILD_STARTED,
+        json!({"message": "Your build has started."}),
+    )
 }
 
 /// `deploy_completed` or `deploy_failed`, the last event of every build.

@@ -56,7 +56,13 @@ impl MemoryAdmission {
         credits: Arc<MemoryCreditStore>,
         log: Arc<MemoryEventLog>,
     ) -> Self {
-        Self { clock, idempotency, builds, credits, log }
+        Self {
+            clock,
+            idempotency,
+            builds,
+            credits,
+            log,
+        }
     }
 
     fn lock(&self) -> Rooms<'_> {
@@ -65,7 +71,13 @@ impl MemoryAdmission {
         let credits = self.credits.lock();
         let log = self.log.lock();
         // The clock is read once all locks are held: what was waited for has passed.
-        Rooms { now: self.clock.now(), idempotency, builds, credits, log }
+        Rooms {
+            now: self.clock.now(),
+            idempotency,
+            builds,
+            credits,
+            log,
+        }
     }
 }
 
@@ -133,7 +145,9 @@ impl Rooms<'_> {
 
     fn answered_before(&self, admit: &Admit) -> Option<AdmitOutcome> {
         let call = admit.call.as_ref()?;
-        let found = self.idempotency.look(self.now, &call.scope, &call.key, call.fingerprint)?;
+        let found = self
+            .idempotency
+            .look(self.now, &call.scope, &call.key, call.fingerprint)?;
         match found {
             BeginOutcome::Reused => Some(AdmitOutcome::KeyReused),
             BeginOutcome::Replay(answer) => Some(AdmitOutcome::Replayed(answer)),
@@ -162,26 +176,39 @@ impl Rooms<'_> {
     }
 
     fn check_record(&self, admit: &Admit) -> Result<(), StoreError> {
-        admit.call.as_ref().map_or(Ok(()), |_| self.idempotency.check_room(self.now))
+        if admit.call.is_none() {
+            return Ok(());
+        }
+        self.idempotency.check_room(self.now)
     }
 
     fn record(&mut self, admit: &Admit, answer: &StoredAnswer) -> Result<(), StoreError> {
-        let Some(call) = &admit.call else { return Ok(()) };
+        let Some(call) = &admit.call else {
+            return Ok(());
+        };
         let answer = answer.clone();
-        self.idempotency.record(self.now, &call.scope, &call.key, call.fingerprint, answer)
+        self.idempotency
+            .record(self.now, &call.scope, &call.key, call.fingerprint, answer)
     }
 
     fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let now = self.now;
         let started = events::started()?;
-        let Some(claimed) = self.builds.claim(now) else { return Ok(None) };
+        let Some(claimed) = self.builds.claim(now) else {
+            return Ok(None);
+        };
         let build = &claimed.build;
         if let Some(hold) = &build.hold {
             // A hold that lapsed in the queue is found by the settlement (C10).
-            let _ = self.credits.extend(now, &Extend::new(hold.id.clone(), Reserve::DEFAULT_TTL))?;
+            let _ = self
+                .credits
+                .extend(now, &Extend::new(hold.id.clone(), Reserve::DEFAULT_TTL))?;
         }
         self.log.raise(&build.id, build.token);
-        self.log.append(now, Append::new(build.id.clone(), build.token, vec![started]))?;
+        self.log.append(
+            now,
+            Append::new(build.id.clone(), build.token, vec![started]),
+        )?;
         Ok(Some(claimed))
     }
 
@@ -190,7 +217,10 @@ impl Rooms<'_> {
         if let Some(lost) = self.builds.check_beat(build, token) {
             return Ok(lost);
         }
-        let hold = self.builds.get_build(build).and_then(|build| build.hold.clone());
+        let hold = self
+            .builds
+            .get_build(build)
+            .and_then(|build| build.hold.clone());
         if let Some(hold) = hold {
             let extend = Extend::new(hold.id, Reserve::DEFAULT_TTL);
             let ExtendOutcome::Extended { .. } = self.credits.extend(now, &extend)? else {
@@ -219,7 +249,11 @@ impl Rooms<'_> {
             return Err(inconsistent("a checked end of a build was refused"));
         };
         self.log.raise(&build.id, build.token);
-        let last = Append::new(build.id.clone(), build.token, vec![events::ended(&build, now)?]);
+        let last = Append::new(
+            build.id.clone(),
+            build.token,
+            vec![events::ended(&build, now)?],
+        );
         match self.log.append(now, last)? {
             AppendOutcome::Appended(_) => {}
             _ => return Err(inconsistent("a stream refused the last event of its build")),
@@ -229,20 +263,28 @@ impl Rooms<'_> {
     }
 
     fn close_hold(&mut self, build: &Build, ending: &Ending) -> Result<Charge, StoreError> {
-        let Some(hold) = &build.hold else { return Ok(Charge::None) };
+        let Some(hold) = &build.hold else {
+            return Ok(Charge::None);
+        };
         let operation = operation_id(&build.id, build.kind, &build.session);
         if let Ending::Deployed { seconds, .. } = ending {
             let commit = Commit::new(hold.id.clone(), operation, *seconds);
             return match self.credits.commit(self.now, &commit)? {
                 CommitOutcome::Committed(done) | CommitOutcome::AlreadyCommitted(done) => {
-                    Ok(Charge::Committed { charged: done.charged, shortfall: done.shortfall })
+                    Ok(Charge::Committed {
+                        charged: done.charged,
+                        shortfall: done.shortfall,
+                    })
                 }
                 CommitOutcome::Expired => Ok(Charge::Lapsed),
                 // Somebody closed the build's hold by the credit routes: the build still ends.
                 _ => Ok(Charge::None),
             };
         }
-        match self.credits.release(self.now, &Release::new(hold.id.clone(), operation))? {
+        match self
+            .credits
+            .release(self.now, &Release::new(hold.id.clone(), operation))?
+        {
             ReleaseOutcome::Released(_) | ReleaseOutcome::AlreadyReleased(_) => {
                 Ok(Charge::Released)
             }
@@ -265,7 +307,9 @@ impl Rooms<'_> {
         if let Some(project) = &reserve.project {
             self.builds.claim_project(&reserve.user, project)?;
         }
-        Ok(ProjectReserveOutcome::Reserve(self.credits.reserve(now, &reserve)?))
+        Ok(ProjectReserveOutcome::Reserve(
+            self.credits.reserve(now, &reserve)?,
+        ))
     }
 }
 
@@ -274,9 +318,13 @@ fn refused_by_credits(refusal: ReserveOutcome) -> Result<AdmitOutcome, StoreErro
         ReserveOutcome::CapReached { cap, reset_at } => {
             Ok(AdmitOutcome::CapReached { cap, reset_at })
         }
-        ReserveOutcome::Insufficient { required, available } => {
-            Ok(AdmitOutcome::Insufficient { required, available })
-        }
+        ReserveOutcome::Insufficient {
+            required,
+            available,
+        } => Ok(AdmitOutcome::Insufficient {
+            required,
+            available,
+        }),
         // The operation is named after a build id that is new here.
         _ => Err(inconsistent("a new build's hold was there before")),
     }

@@ -13,6 +13,6 @@ mod types;
 
 pub use store::Admission;
 pub use types::{
-    Admit, AdmitOutcome, Admitted, Charge, KeyedCall, ProjectReserveOutcome, Render,
-    SettleOutcome, Settled, operation_id,
+    Admit, AdmitOutcome, Admitted, Charge, KeyedCall, ProjectReserveOutcome, Render, SettleOutcome,
+    Settled, operation_id,
 };

@@ -29,7 +29,11 @@ impl KeyedCall {
     /// A call under `key`.
     #[must_use]
     pub const fn new(scope: Scope, key: IdempotencyKey, fingerprint: Fingerprint) -> Self {
-        Self { scope, key, fingerprint }
+        Self {
+            scope,
+            key,
+            fingerprint,
+        }
     }
 }
 
@@ -64,7 +68,13 @@ impl Admit {
         seconds: Seconds,
         render: Arc<Render>,
     ) -> Self {
-        Self { call, build, seconds, hold_ttl: Reserve::DEFAULT_TTL, render }
+        Self {
+            call,
+            build,
+            seconds,
+            hold_ttl: Reserve::DEFAULT_TTL,
+            render,
+        }
     }
 
     /// The hold that pays for the build. Its operation, and so its id, follow from the build.
@@ -225,7 +235,13 @@ mod tests {
         assert_eq!(short.as_str(), "b1:main_build:s1");
         let long = operation_id(&build, BuildKind::Update, &session(&"s".repeat(200)));
         assert!(long.as_str().starts_with("op_"));
-        assert_eq!(long, operation_id(&build, BuildKind::Update, &session(&"s".repeat(200))));
-        assert_ne!(long, operation_id(&build, BuildKind::Create, &session(&"s".repeat(200))));
+        assert_eq!(
+            long,
+            operation_id(&build, BuildKind::Update, &session(&"s".repeat(200)))
+        );
+        assert_ne!(
+            long,
+            operation_id(&build, BuildKind::Create, &session(&"s".repeat(200)))
+        );
     }
 }

@@ -40,8 +40,11 @@ pub(crate) struct Observers {
 impl Observers {
     pub(crate) fn notify(&self, settled: &Settled) {
         for observer in &self.list {
-            let task =
-                deliver(Arc::clone(observer), settled.clone(), Arc::clone(&self.sleep));
+            let task = deliver(
+                Arc::clone(observer),
+                settled.clone(),
+                Arc::clone(&self.sleep),
+            );
             self.spawn.spawn(Box::pin(task));
         }
     }
@@ -50,7 +53,9 @@ impl Observers {
 async fn deliver(observer: Arc<dyn SettledObserver>, settled: Settled, sleep: Arc<dyn Sleep>) {
     let mut wait = FIRST_WAIT;
     for attempt in 1..=MAX_TRIES {
-        let Err(error) = observer.settled(&settled).await else { return };
+        let Err(error) = observer.settled(&settled).await else {
+            return;
+        };
         let build = &settled.build.id;
         if attempt == MAX_TRIES {
             tracing::error!(%build, ?observer, %error, "observer given up");

@@ -30,7 +30,10 @@ use crate::stop::Stop;
 
 /// What a worker is made of.
 #[derive(Debug, Clone)]
-#[expect(clippy::exhaustive_structs, reason = "wiring: a new part must be noticed")]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "wiring: a new part must be noticed"
+)]
 pub struct Parts {
     /// The atomic steps.
     pub admission: Arc<dyn Admission>,
@@ -112,8 +115,10 @@ impl Worker {
         );
         build.allow_concurrent = start.allow_concurrent;
         let id = build.id.clone();
-        let outcome =
-            self.admission.admit(Admit::new(start.call, build, seconds, start.render)).await?;
+        let outcome = self
+            .admission
+            .admit(Admit::new(start.call, build, seconds, start.render))
+            .await?;
         if let AdmitOutcome::Admitted(admitted, _) = &outcome {
             let build = &admitted.queued.build;
             tracing::info!(build_id = %id, user_id = %build.user, project_id = %build.project,
@@ -128,7 +133,10 @@ impl Worker {
         let (operation, files) = match start.input.kind {
             BuildKind::Update => {
                 let known = self.builds.project_files(&start.project).await?;
-                (OperationType::Update, known.overlaid_by(&start.input.files).len())
+                (
+                    OperationType::Update,
+                    known.overlaid_by(&start.input.files).len(),
+                )
             }
             _ => (OperationType::MainBuild, start.input.files.len()),
         };
@@ -173,7 +181,10 @@ impl Worker {
         if events.iter().any(|event| ends.contains(&event.kind)) {
             return Err(StoreError::new(StoreErrorKind::Rejected));
         }
-        let outcome = self.log.append(Append::new(build.clone(), token, events)).await?;
+        let outcome = self
+            .log
+            .append(Append::new(build.clone(), token, events))
+            .await?;
         if matches!(outcome, AppendOutcome::Appended(_)) {
             self.wake.ring(build);
         }
@@ -202,7 +213,8 @@ impl Worker {
         token: FencingToken,
         ending: Ending,
     ) -> Result<SettleOutcome, StoreError> {
-        self.settle(Finish::new(build.clone(), Authority::Claim(token), ending)).await
+        self.settle(Finish::new(build.clone(), Authority::Claim(token), ending))
+            .await
     }
 
     /// Calls a build off for its owner.
@@ -218,7 +230,12 @@ impl Worker {
             reason: FailureReason::Cancelled,
             error: "The build was cancelled.".into(),
         };
-        self.settle(Finish::new(build.clone(), Authority::Owner(user.clone()), ending)).await
+        self.settle(Finish::new(
+            build.clone(),
+            Authority::Owner(user.clone()),
+            ending,
+        ))
+        .await
     }
 
     /// Ends builds whose queue or heartbeat deadline has passed, at most `limit`; says how many.
@@ -246,9 +263,9 @@ impl Worker {
         match &outcome {
             SettleOutcome::Settled(settled) => self.announce(settled),
             // It is over, by whomever: a builder of ours that still works on it must stop.
-            SettleOutcome::Unchanged(
-                FinishOutcome::Fenced(_) | FinishOutcome::AlreadyEnded(_),
-            ) => self.stop_running(&id),
+            SettleOutcome::Unchanged(FinishOutcome::Fenced(_) | FinishOutcome::AlreadyEnded(_)) => {
+                self.stop_running(&id);
+            }
             SettleOutcome::Unchanged(_) => {}
         }
         Ok(outcome)
@@ -297,12 +314,6 @@ impl Worker {
 
     pub(crate) fn run_ends(&self, build: &BuildId) {
         self.running().remove(build);
-    }
-
-    pub(crate) fn running_builds(&self) -> Vec<BuildId> {
-        let mut builds: Vec<BuildId> = self.running().keys().cloned().collect();
-        builds.sort();
-        builds
     }
 
     fn stop_running(&self, build: &BuildId) {

@@ -32,7 +32,15 @@ impl Start {
     /// A start in a session of its own.
     #[must_use]
     pub fn new(user: UserId, project: ProjectId, input: BuildInput, render: Arc<Render>) -> Self {
-        Self { user, project, session: None, input, allow_concurrent: false, call: None, render }
+        Self {
+            user,
+            project,
+            session: None,
+            input,
+            allow_concurrent: false,
+            call: None,
+            render,
+        }
     }
 }
 

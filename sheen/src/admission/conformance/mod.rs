@@ -13,9 +13,7 @@ use std::time::Duration;
 use sheen_billing::account::{CreditReader, CreditStore, GrantStore};
 use sheen_core::build::BuildReader;
 use sheen_core::id::{BuildSessionId, ProjectId, UserId, WorkerId};
-use sheen_core::idempotency::{
-    Fingerprint, IdempotencyKey, IdempotencyStore, Scope, StoredAnswer,
-};
+use sheen_core::idempotency::{Fingerprint, IdempotencyKey, IdempotencyStore, Scope, StoredAnswer};
 use sheen_core::runtime::BoxFuture;
 use sheen_core::seconds::Seconds;
 use sheen_events::log::EventLog;
@@ -24,6 +22,7 @@ use super::{Admission, Admit, Admitted, KeyedCall};
 
 /// The rooms under test, empty, with a gift of 100 s a day, no welcome bonus, no user cap and a
 /// cap of 10,000 s a project and day.
+#[expect(clippy::exhaustive_structs, reason = "made by whoever runs the suite")]
 pub struct AdmissionHarness {
     /// The steps.
     pub admission: Arc<dyn Admission>,
@@ -47,7 +46,9 @@ pub struct AdmissionHarness {
 
 impl fmt::Debug for AdmissionHarness {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AdmissionHarness").field("admission", &self.admission).finish_non_exhaustive()
+        f.debug_struct("AdmissionHarness")
+            .field("admission", &self.admission)
+            .finish_non_exhaustive()
     }
 }
 
@@ -90,7 +91,11 @@ pub(crate) fn admit(id: &str, user_name: &str, project_name: &str) -> Admit {
         user(user_name),
         project(project_name),
         session(&format!("s-{id}")),
-        BuildInput::new(BuildKind::Create, "A site", sheen_core::files::FileSet::default()),
+        BuildInput::new(
+            BuildKind::Create,
+            "A site",
+            sheen_core::files::FileSet::default(),
+        ),
     );
     let render = |admitted: &Admitted| {
         let queued = &admitted.queued;

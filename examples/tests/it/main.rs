@@ -1,0 +1,9 @@
+//! The example worker as its users meet it: a process, real HTTP, real signatures.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod builds;
+mod drive;
+mod shutdown;
+mod starts;
+mod streams;
+mod support;

@@ -1,0 +1,7 @@
+//! The worker over memory stores: the admission suite, the runner, and callers that vanish.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+mod conformance;
+mod runner;
+mod support;
+mod vanishing;
