@@ -4,4 +4,6 @@
 //! and `sign` (the headers of one call). This library is for them alone and is not published.
 
 pub mod preview;
+pub mod settings;
 pub mod site;
+pub mod sse;

@@ -5,19 +5,28 @@
 //! folder), a file that broke it is shown again on stable with `cargo run --bin ids -- FILE`, and
 //! ordinary tests run it over `corpus/` each time: what once broke stays there.
 
+mod auth;
 mod core;
+mod events;
 
+pub use auth::{canonical, signature, token};
 pub use core::{file_path, ids, locale, suggest};
+pub use events::{cursor, frame};
 
 /// A target by its name, which is also its program's and its corpus's.
 pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("canonical", canonical),
+    ("cursor", cursor),
     ("file_path", file_path),
+    ("frame", frame),
     ("ids", ids),
     ("locale", locale),
+    ("signature", signature),
     ("suggest", suggest),
+    ("token", token),
 ];
 
 /// The program of one target: libFuzzer's entry when fuzzing, else one that runs files.

@@ -131,6 +131,7 @@ impl SiteBuilder {
                 other => BuildError::Command(other),
             })?;
         }
+        progress.publishing().await;
         self.publish(build, folder).map_err(BuildError::Publish)?;
         let took = self.clock.monotonic().saturating_sub(began);
         let seconds = took.as_secs() + u64::from(took.subsec_nanos() > 0);
@@ -233,6 +234,10 @@ mod tests {
         async fn line(&self, line: &str) {
             self.0.send(line.to_owned()).unwrap();
         }
+
+        async fn publishing(&self) {
+            self.0.send("publishing".to_owned()).unwrap();
+        }
     }
 
     struct Bench {
@@ -255,7 +260,7 @@ mod tests {
             command,
             environment,
             clock.clone(),
-            Arc::new(TokioRuntime::default()),
+            Arc::new(TokioRuntime),
         )
         .unwrap();
         Bench {
@@ -370,7 +375,7 @@ mod tests {
         while let Some(line) = bench.told.recv().await {
             lines.push(line);
         }
-        assert_eq!(lines[2..], ["hello", "none"]);
+        assert_eq!(lines[2..], ["hello", "none", "publishing"]);
     }
 
     #[tokio::test]
@@ -453,14 +458,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join(WORK).join("b0-xyz")).unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-        SiteBuilder::new(
-            root.path(),
-            None,
-            [],
-            clock,
-            Arc::new(TokioRuntime::default()),
-        )
-        .unwrap();
+        SiteBuilder::new(root.path(), None, [], clock, Arc::new(TokioRuntime)).unwrap();
         assert_eq!(
             std::fs::read_dir(root.path().join(WORK)).unwrap().count(),
             0

@@ -24,6 +24,9 @@ pub trait Progress: Send + Sync {
     /// One line, without its end, of at most [`MAX_LINE`] bytes. Until this returns, at most a
     /// pipe's worth of output waits: a command that talks faster than it is heard is held up.
     async fn line(&self, line: &str);
+
+    /// The work is done and is about to be published.
+    async fn publishing(&self);
 }
 
 /// The longest line passed on, in bytes; a longer one is cut and says so.
@@ -328,6 +331,10 @@ mod tests {
         async fn line(&self, line: &str) {
             self.0.lock().unwrap().push(line.to_owned());
         }
+
+        async fn publishing(&self) {
+            panic!("a command publishes nothing");
+        }
     }
 
     /// Lets a test wait for a line instead of for a time.
@@ -338,6 +345,10 @@ mod tests {
     impl Progress for Told {
         async fn line(&self, line: &str) {
             self.0.send(line.to_owned()).unwrap();
+        }
+
+        async fn publishing(&self) {
+            panic!("a command publishes nothing");
         }
     }
 
@@ -352,7 +363,7 @@ mod tests {
     }
 
     fn real_sleep() -> Arc<dyn Sleep> {
-        Arc::new(TokioRuntime::default())
+        Arc::new(TokioRuntime)
     }
 
     async fn hear(command: &str) -> (Result<(), CommandError>, Vec<String>) {

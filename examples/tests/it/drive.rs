@@ -10,7 +10,14 @@ async fn drive(site: &str, marker: &str) {
     let folder = format!("{}/sites/{site}", env!("CARGO_MANIFEST_DIR"));
     let run = tokio::task::spawn_blocking(move || {
         Command::new(program("drive"))
-            .args(["--dir", &folder, "--prompt", "Create a website", "--url", &url])
+            .args([
+                "--dir",
+                &folder,
+                "--prompt",
+                "Create a website",
+                "--url",
+                &url,
+            ])
             .env("WORKER_SHARED_SECRET", SECRET)
             .output()
     });
@@ -18,7 +25,10 @@ async fn drive(site: &str, marker: &str) {
     let text = String::from_utf8(output.stdout).unwrap();
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{text}\n{errors}");
-    let preview = text.split_whitespace().find(|word| word.contains("/preview/")).unwrap();
+    let preview = text
+        .split_whitespace()
+        .find(|word| word.contains("/preview/"))
+        .unwrap();
     let page = reqwest::get(preview).await.unwrap();
     assert_eq!(page.status(), 200);
     assert!(page.text().await.unwrap().contains(marker));
@@ -43,11 +53,20 @@ async fn sign_prints_headers_that_the_worker_accepts() {
     let file = folder.path().join("body.json");
     std::fs::write(&file, body).unwrap();
     let output = Command::new(program("sign"))
-        .args(["POST", "/v1/estimate", "--body", &format!("@{}", file.display())])
+        .args([
+            "POST",
+            "/v1/estimate",
+            "--body",
+            &format!("@{}", file.display()),
+        ])
         .env("WORKER_SHARED_SECRET", SECRET)
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     let text = String::from_utf8(output.stdout).unwrap();
     let mut request = reqwest::Client::new()
         .post(format!("{}/v1/estimate", worker.url))

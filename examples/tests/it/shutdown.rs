@@ -32,7 +32,10 @@ async fn a_terminated_worker_cancels_ends_its_streams_and_exits() {
     let rest = rest.await.expect("the stream ends within 5 s");
     assert!(rest.contains("\"reason\":\"CANCELLED\""), "{rest}");
     let status = tokio::task::spawn_blocking(move || worker.child.wait().map(|s| (s, worker)));
-    let (status, _worker) =
-        tokio::time::timeout(limit, status).await.expect("exits within 5 s").unwrap().unwrap();
+    let (status, _worker) = tokio::time::timeout(limit, status)
+        .await
+        .expect("exits within 5 s")
+        .unwrap()
+        .unwrap();
     assert!(status.success(), "{status}");
 }

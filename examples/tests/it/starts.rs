@@ -30,9 +30,15 @@ async fn fifty_equal_starts_at_once_are_one_build() {
         .filter(|answer| answer.header("idempotency-replayed") == Some("true"))
         .collect();
     assert_eq!(replayed.len(), 49);
-    let first = answers.iter().find(|a| a.header("idempotency-replayed").is_none()).unwrap();
+    let first = answers
+        .iter()
+        .find(|a| a.header("idempotency-replayed").is_none())
+        .unwrap();
     for answer in replayed {
-        assert_eq!(answer.header("x-original-request-id"), first.header("x-request-id"));
+        assert_eq!(
+            answer.header("x-original-request-id"),
+            first.header("x-request-id")
+        );
         assert_ne!(answer.header("x-request-id"), first.header("x-request-id"));
     }
     let held = first.json()["reservation"]["seconds"].as_u64().unwrap();
@@ -91,7 +97,9 @@ async fn too_few_seconds_are_a_402_and_after_a_credit_the_same_call_goes_through
     let front = worker.front();
     let body = start_body("u1", "p1");
     let send = || {
-        let request = front.signed("POST", START, Some(&body)).header("idempotency-key", "k1");
+        let request = front
+            .signed("POST", START, Some(&body))
+            .header("idempotency-key", "k1");
         Front::send(request)
     };
     let problem = send().await.expect(402);
@@ -99,7 +107,10 @@ async fn too_few_seconds_are_a_402_and_after_a_credit_the_same_call_goes_through
     assert_eq!(problem["data"]["required"], 180);
     assert_eq!(problem["data"]["available"], 10);
     for field in ["package", "seconds", "cost", "purchaseUrl"] {
-        assert!(!problem["data"]["recommendation"][field].is_null(), "{problem}");
+        assert!(
+            !problem["data"]["recommendation"][field].is_null(),
+            "{problem}"
+        );
     }
     assert_eq!(front.total("u1").await, 10, "nothing is held");
     let credit = json!({"userId": "u1", "paymentId": "pay-1", "seconds": 600});
@@ -115,14 +126,21 @@ async fn another_key_of_the_same_name_and_a_replayed_nonce_are_refused() {
     let front = worker.front();
     let body = start_body("u1", "p1");
     let keyed = |body: &serde_json::Value| {
-        front.signed("POST", START, Some(body)).header("idempotency-key", "k1")
+        front
+            .signed("POST", START, Some(body))
+            .header("idempotency-key", "k1")
     };
     Front::send(keyed(&body)).await.expect(202);
-    let other = Front::send(keyed(&start_body("u1", "p2"))).await.expect(422);
+    let other = Front::send(keyed(&start_body("u1", "p2")))
+        .await
+        .expect(422);
     assert_eq!(other["error"], "IDEMPOTENCY_KEY_REUSED");
 
     let request = front.signed("GET", "/v1/billing/balance/u1", None);
     let again = request.try_clone().unwrap();
     Front::send(request).await.expect(200);
-    assert_eq!(Front::send(again).await.expect(401)["error"], "NONCE_REPLAYED");
+    assert_eq!(
+        Front::send(again).await.expect(401)["error"],
+        "NONCE_REPLAYED"
+    );
 }

@@ -13,7 +13,10 @@ async fn read_until(
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
     assert_eq!(response.headers()["content-type"], "text/event-stream");
-    assert_eq!(response.headers()["cache-control"], "private, no-store, no-transform");
+    assert_eq!(
+        response.headers()["cache-control"],
+        "private, no-store, no-transform"
+    );
     assert_eq!(response.headers()["x-accel-buffering"], "no");
     let mut chunks = response.bytes_stream();
     let mut text = String::new();
@@ -35,7 +38,9 @@ async fn read_until(
 
 fn parse(block: &str) -> Option<(String, Option<u64>, Value)> {
     let field = |name: &str| {
-        block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     };
     let data = serde_json::from_str(field("data")?).unwrap();
     let id = field("id").map(|id| id.parse().unwrap());
@@ -61,7 +66,9 @@ async fn a_reader_killed_mid_stream_resumes_and_sees_every_seq_once() {
     assert_eq!(first[0].0, "connection");
     assert_eq!(first[0].2["resumed"], "exact");
     let last = *seqs(&first).last().unwrap();
-    let again = front.signed("GET", &target, None).header("last-event-id", last.to_string());
+    let again = front
+        .signed("GET", &target, None)
+        .header("last-event-id", last.to_string());
     let rest = read_until(again, |_| false).await;
     assert_eq!(rest[0].2["from"], last + 1);
     let names: Vec<&str> = rest.iter().map(|(name, ..)| name.as_str()).collect();
@@ -78,10 +85,20 @@ async fn a_reader_killed_mid_stream_resumes_and_sees_every_seq_once() {
             assert_eq!(data["id"], id.to_string());
         }
     }
-    let polled = front.events("u1", started["buildId"].as_str().unwrap()).await;
-    let streamed: Vec<&Value> =
-        first.iter().chain(&rest).filter(|(_, id, _)| id.is_some()).map(|(.., d)| d).collect();
-    assert_eq!(polled.iter().collect::<Vec<_>>(), streamed, "stream and poll say the same");
+    let polled = front
+        .events("u1", started["buildId"].as_str().unwrap())
+        .await;
+    let streamed: Vec<&Value> = first
+        .iter()
+        .chain(&rest)
+        .filter(|(_, id, _)| id.is_some())
+        .map(|(.., d)| d)
+        .collect();
+    assert_eq!(
+        polled.iter().collect::<Vec<_>>(),
+        streamed,
+        "stream and poll say the same"
+    );
 }
 
 #[tokio::test]
@@ -92,10 +109,15 @@ async fn a_browser_reads_with_a_token_and_with_nothing_else() {
     let id = started["buildId"].as_str().unwrap();
     let other = front.start("u1", "p2").await.expect(202);
     let token = format!("/v1/builds/{id}/viewer-token");
-    let token = front.post(&token, json!({"userId": "u1"})).await.expect(200);
+    let token = front
+        .post(&token, json!({"userId": "u1"}))
+        .await
+        .expect(200);
     let token = token["token"].as_str().unwrap();
     let events = format!("{}/v1/builds/{id}/events", front.url);
-    let stream = front.http.get(format!("{events}/stream?access_token={token}"));
+    let stream = front
+        .http
+        .get(format!("{events}/stream?access_token={token}"));
     let blocks = read_until(stream, |_| false).await;
     assert_eq!(blocks.last().unwrap().0, "closed");
     let page = Front::send(front.http.get(&events).bearer_auth(token)).await;
@@ -103,13 +125,19 @@ async fn a_browser_reads_with_a_token_and_with_nothing_else() {
 
     let get = |target: String| Front::send(front.http.get(target).bearer_auth(token));
     let other = other["buildId"].as_str().unwrap();
-    let scope = get(format!("{}/v1/builds/{other}/events", front.url)).await.expect(403);
+    let scope = get(format!("{}/v1/builds/{other}/events", front.url))
+        .await
+        .expect(403);
     assert_eq!(scope["error"], "TOKEN_SCOPE");
     let both = get(format!("{events}?access_token={token}")).await;
     assert_eq!(both.status, 400);
-    let elsewhere = get(format!("{}/v1/billing/balance/u1", front.url)).await.expect(401);
+    let elsewhere = get(format!("{}/v1/billing/balance/u1", front.url))
+        .await
+        .expect(401);
     assert_eq!(elsewhere["error"], "SIGNATURE_MISSING");
-    let forged = Front::send(front.http.get(&events).bearer_auth("a.b.c")).await.expect(401);
+    let forged = Front::send(front.http.get(&events).bearer_auth("a.b.c"))
+        .await
+        .expect(401);
     assert_eq!(forged["error"], "TOKEN_INVALID");
 }
 
@@ -124,15 +152,23 @@ async fn a_poll_of_nothing_new_is_a_304_and_a_bad_cursor_a_400() {
     let page = front.get(&target).await;
     page.expect(200);
     let tag = page.header("etag").unwrap();
-    let again = front.signed("GET", &target, None).header("if-none-match", tag);
+    let again = front
+        .signed("GET", &target, None)
+        .header("if-none-match", tag);
     let again = Front::send(again).await;
     assert_eq!((again.status, again.bytes.len()), (304, 0));
     assert_eq!(again.header("etag"), Some(tag));
-    let bad = front.get(&format!("{target}&cursor=nonsense")).await.expect(400);
+    let bad = front
+        .get(&format!("{target}&cursor=nonsense"))
+        .await
+        .expect(400);
     assert_eq!(bad["error"], "CURSOR_INVALID");
     let other = front.start("u1", "p2").await.expect(202);
     let other = other["buildId"].as_str().unwrap();
     let cursor = page.json()["cursor"].as_str().unwrap().to_owned();
     let foreign = format!("/v1/builds/{other}/events?userId=u1&cursor={cursor}");
-    assert_eq!(front.get(&foreign).await.expect(400)["error"], "CURSOR_INVALID");
+    assert_eq!(
+        front.get(&foreign).await.expect(400)["error"],
+        "CURSOR_INVALID"
+    );
 }

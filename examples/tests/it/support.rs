@@ -17,8 +17,17 @@ pub(crate) const SECRET: &str = "a-secret-for-tests-of-thirty-two-bytes-and-more
 /// The program that cargo built beside this test.
 pub(crate) fn program(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.parent().and_then(|deps| deps.parent()).unwrap().join("examples").join(name);
-    assert!(path.exists(), "{} is built by `cargo test -p examples`", path.display());
+    let path = test
+        .parent()
+        .and_then(|deps| deps.parent())
+        .unwrap()
+        .join("examples")
+        .join(name);
+    assert!(
+        path.exists(),
+        "{} is built by `cargo test -p examples`",
+        path.display()
+    );
     path
 }
 
@@ -47,7 +56,10 @@ impl WorkerProcess {
         let mut child = command.spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let url = loop {
-            let line = lines.next().expect("the worker says where it listens").unwrap();
+            let line = lines
+                .next()
+                .expect("the worker says where it listens")
+                .unwrap();
             if let Some((_, rest)) = line.split_once("listening on ") {
                 break rest.trim().to_owned();
             }
@@ -55,7 +67,11 @@ impl WorkerProcess {
         // What it says later must not fill its pipe.
         #[expect(clippy::disallowed_methods, reason = "a test may have a thread")]
         std::thread::spawn(move || lines.for_each(drop));
-        Self { child, url, previews }
+        Self {
+            child,
+            url,
+            previews,
+        }
     }
 
     pub(crate) fn front(&self) -> Front {
@@ -94,9 +110,8 @@ pub(crate) struct Answer {
 
 impl Answer {
     pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.bytes).unwrap_or_else(|error| {
-            panic!("{error}: {}", String::from_utf8_lossy(&self.bytes))
-        })
+        serde_json::from_slice(&self.bytes)
+            .unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&self.bytes)))
     }
 
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
@@ -105,7 +120,12 @@ impl Answer {
 
     /// The body, after the status was as expected.
     pub(crate) fn expect(&self, status: u16) -> Value {
-        assert_eq!(self.status, status, "{}", String::from_utf8_lossy(&self.bytes));
+        assert_eq!(
+            self.status,
+            status,
+            "{}",
+            String::from_utf8_lossy(&self.bytes)
+        );
         self.json()
     }
 }
@@ -118,7 +138,11 @@ impl Front {
             PrincipalId::parse("default").unwrap(),
             secret,
         );
-        Self { url: url.to_owned(), http: reqwest::Client::new(), signer: Arc::new(Signer::new(key)) }
+        Self {
+            url: url.to_owned(),
+            http: reqwest::Client::new(),
+            signer: Arc::new(Signer::new(key)),
+        }
     }
 
     /// A signed request, not yet sent.
@@ -128,21 +152,27 @@ impl Front {
         target: &str,
         body: Option<&Value>,
     ) -> reqwest::RequestBuilder {
-        let body = body.map(|body| serde_json::to_vec(body).unwrap()).unwrap_or_default();
+        let body = body
+            .map(|body| serde_json::to_vec(body).unwrap())
+            .unwrap_or_default();
         let (path, query) = match target.split_once('?') {
             Some((path, query)) => (path, Some(query)),
             None => (target, None),
         };
         let now = SystemClock::new().now();
-        let signed =
-            self.signer.sign(method, path, query, &body, now, &OsEntropy::default()).unwrap();
+        let signed = self
+            .signer
+            .sign(method, path, query, &body, now, &OsEntropy)
+            .unwrap();
         let method = method.parse().unwrap();
         let mut request = self.http.request(method, format!("{}{target}", self.url));
         for (name, value) in signed.iter() {
             request = request.header(name, value);
         }
         if !body.is_empty() {
-            request = request.header("content-type", "application/json").body(body);
+            request = request
+                .header("content-type", "application/json")
+                .body(body);
         }
         request
     }
@@ -150,7 +180,11 @@ impl Front {
     pub(crate) async fn send(request: reqwest::RequestBuilder) -> Answer {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, bytes: response.bytes().await.unwrap().to_vec() }
+        Answer {
+            status,
+            headers,
+            bytes: response.bytes().await.unwrap().to_vec(),
+        }
     }
 
     pub(crate) async fn get(&self, target: &str) -> Answer {
@@ -162,11 +196,17 @@ impl Front {
     }
 
     pub(crate) async fn start(&self, user: &str, project: &str) -> Answer {
-        self.post("/v1/create-preview-for-new-project", start_body(user, project)).await
+        self.post(
+            "/v1/create-preview-for-new-project",
+            start_body(user, project),
+        )
+        .await
     }
 
     pub(crate) async fn build(&self, user: &str, id: &str) -> Value {
-        self.get(&format!("/v1/builds/{id}?userId={user}")).await.expect(200)
+        self.get(&format!("/v1/builds/{id}?userId={user}"))
+            .await
+            .expect(200)
     }
 
     /// The build, once it has ended.
@@ -181,7 +221,10 @@ impl Front {
     }
 
     pub(crate) async fn total(&self, user: &str) -> u64 {
-        let answer = self.get(&format!("/v1/billing/balance/{user}")).await.expect(200);
+        let answer = self
+            .get(&format!("/v1/billing/balance/{user}"))
+            .await
+            .expect(200);
         answer["balance"]["total"].as_u64().unwrap()
     }
 

@@ -127,7 +127,7 @@ impl World {
             Default::default(),
         ));
         let wake = Arc::new(MemoryWake::new());
-        let runtime = Arc::new(TokioRuntime::default());
+        let runtime = Arc::new(TokioRuntime);
         let admission = MemoryAdmission::new(
             clock.clone(),
             idempotency.clone(),

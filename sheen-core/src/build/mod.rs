@@ -31,7 +31,7 @@
 //! use sheen_core::time::{Clock, SystemClock};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let (clock, entropy) = (SystemClock::new(), OsEntropy::default());
+//! let (clock, entropy) = (SystemClock::new(), OsEntropy);
 //! // At most 1,000 builds. Services hold it as `Arc<dyn BuildStore>` and await its methods; here
 //! // the same steps are taken under its lock.
 //! let store = MemoryBuildStore::new(Arc::new(clock.clone()), Deadlines::default(), 1_000);

@@ -58,7 +58,7 @@ impl Rooms {
     }
 
     pub(crate) fn parts(&self, observers: Vec<Arc<dyn SettledObserver>>) -> Parts {
-        let runtime = Arc::new(TokioRuntime::default());
+        let runtime = Arc::new(TokioRuntime);
         self.rooms.parts(runtime.clone(), runtime, observers)
     }
 
