@@ -7,12 +7,12 @@ use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
 use axum::routing::post;
-use http::{Request, StatusCode};
+use http::{HeaderValue, Request, StatusCode};
 use serde_json::json;
 use sheen_axum::idempotency::{IdempotencyLayer, Owner};
 use sheen_core::id::{PrincipalId, UserId};
+use sheen_core::idempotency::MemoryIdempotencyStore;
 use sheen_core::idempotency::Scope;
-use sheen_core::idempotency::memory::MemoryIdempotencyStore;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::time::{ManualClock, Timestamp};
 use tokio::sync::Semaphore;
@@ -197,7 +197,7 @@ async fn a_repeat_while_the_first_runs_is_told_to_come_again_or_waits() {
                 .unwrap();
             assert_eq!(
                 (busy.status().as_u16(), &busy.headers()["retry-after"]),
-                (409, "1")
+                (409, &HeaderValue::from_static("1"))
             );
             let patient = keyed()
                 .header("prefer", "wait=1")
