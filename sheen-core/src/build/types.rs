@@ -385,6 +385,18 @@ pub enum FinishOutcome {
     Finished(Build),
 }
 
+/// Whose a project is after a call that claims it. The variants stand in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ProjectClaimOutcome {
+    /// Another user owns it. Nothing was written; say «not found».
+    NotOwner,
+    /// The user owned it before. Nothing was written.
+    AlreadyOwner,
+    /// It was nobody's and is the user's now.
+    Claimed,
+}
+
 /// When a silent build counts as lost (wire.md §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
@@ -393,6 +405,14 @@ pub struct Deadlines {
     pub queued: Duration,
     /// How long a building one may go without a heartbeat.
     pub building: Duration,
+}
+
+impl Deadlines {
+    /// Deadlines other than the wire's.
+    #[must_use]
+    pub const fn new(queued: Duration, building: Duration) -> Self {
+        Self { queued, building }
+    }
 }
 
 impl Default for Deadlines {
