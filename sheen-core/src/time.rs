@@ -234,6 +234,49 @@ impl Clock for ManualClock {
     }
 }
 
+/// Moves the clock of a store under test, whatever that clock is.
+///
+/// A memory store's is a [`ManualClock`]; a database's own clock is offset by a statement, which is
+/// why moving it is awaited. The closure may own what must live as long as the test.
+#[cfg(any(test, feature = "testing"))]
+pub struct Advance(AdvanceFn);
+
+#[cfg(any(test, feature = "testing"))]
+type AdvanceFn =
+    Box<dyn Fn(Duration) -> crate::runtime::BoxFuture<'static, ()> + Send + Sync + 'static>;
+
+#[cfg(any(test, feature = "testing"))]
+impl Advance {
+    /// Moves a clock by `advance`.
+    pub fn new<F>(advance: F) -> Self
+    where
+        F: Fn(Duration) -> crate::runtime::BoxFuture<'static, ()> + Send + Sync + 'static,
+    {
+        Self(Box::new(advance))
+    }
+
+    /// Moves `clock`.
+    #[must_use]
+    pub fn manual(clock: std::sync::Arc<ManualClock>) -> Self {
+        Self::new(move |duration| {
+            clock.advance(duration);
+            Box::pin(std::future::ready(()))
+        })
+    }
+
+    /// Moves the clock forward.
+    pub async fn by(&self, duration: Duration) {
+        (self.0)(duration).await;
+    }
+}
+
+#[cfg(any(test, feature = "testing"))]
+impl fmt::Debug for Advance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Advance")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

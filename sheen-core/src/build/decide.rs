@@ -156,7 +156,7 @@ pub enum StartDecision {
     /// It may not; nothing is written.
     Refuse(StartOutcome),
     /// Write this, while the state is as it was loaded.
-    Insert(Box<Insertion>),
+    Insert(Insertion),
 }
 
 /// The rows of a start.
@@ -183,10 +183,10 @@ pub fn decide_start(state: &StartState, new: &NewBuild, now: Timestamp) -> Start
         Some(active) if !new.allow_concurrent => StartDecision::Refuse(StartOutcome::ProjectBusy {
             active: active.clone(),
         }),
-        _ => StartDecision::Insert(Box::new(Insertion {
+        _ => StartDecision::Insert(Insertion {
             build: Build::queued(new, now),
             claims_project: claim == ProjectClaimOutcome::Claimed,
-        })),
+        }),
     }
 }
 
@@ -238,7 +238,7 @@ pub enum FinishDecision {
     /// It may not; nothing is written.
     Refuse(FinishOutcome),
     /// Write this, while the row is as it was loaded.
-    Apply(Box<Change>),
+    Apply(Change),
 }
 
 /// Decides the end of a build (C8–C13). Refusals come in the order of [`FinishOutcome`].
@@ -277,11 +277,11 @@ pub fn decide_finish(
     if build.status.transition(to) != Legal || deploys_without_claim {
         return refuse(FinishOutcome::NotAllowed);
     }
-    FinishDecision::Apply(Box::new(Change {
+    FinishDecision::Apply(Change {
         relied_on: build.revision(),
         not_before,
         after: ended(build, &finish.ending, now),
-    }))
+    })
 }
 
 /// When a build is overdue unless something happens; `None` once it ended. A queued one counts

@@ -260,25 +260,23 @@ fn a_start_is_refused_in_the_order_of_the_wire() {
     let new = new_build(2);
     let stranger = Some(UserId::parse("stranger").unwrap());
     let owner = Some(new.user.clone());
-    let known = Some(Queued::new(in_state(Status::Failed), 0));
-    let active = Some(BuildId::parse("bld_9").unwrap());
-    for session in [None, known.clone()] {
-        for active in [None, active.clone()] {
+    let known = Queued::new(in_state(Status::Failed), 0);
+    let active = BuildId::parse("bld_9").unwrap();
+    for session in [None, Some(known.clone())] {
+        for active in [None, Some(active.clone())] {
             let state = StartState::new(stranger.clone(), session.clone(), active);
             let decision = decide_start(&state, &new, START);
             assert_eq!(decision, StartDecision::Refuse(StartOutcome::NotOwner));
         }
     }
-    let state = StartState::new(owner.clone(), known.clone(), active.clone());
-    let told = StartOutcome::SessionKnown(known.unwrap());
+    let state = StartState::new(owner.clone(), Some(known.clone()), Some(active.clone()));
+    let told = StartOutcome::SessionKnown(known);
     assert_eq!(
         decide_start(&state, &new, START),
         StartDecision::Refuse(told)
     );
-    let state = StartState::new(owner, None, active.clone());
-    let busy = StartOutcome::ProjectBusy {
-        active: active.unwrap(),
-    };
+    let state = StartState::new(owner, None, Some(active.clone()));
+    let busy = StartOutcome::ProjectBusy { active };
     assert_eq!(
         decide_start(&state, &new, START),
         StartDecision::Refuse(busy)
@@ -323,7 +321,7 @@ proptest! {
                 _ => {
                     let ending = if event == 2 { deployed() } else { failed(FailureReason::Cancelled) };
                     match decide_finish(Some(&build), &finish(claim, ending), now, &Deadlines::default()) {
-                        FinishDecision::Apply(change) => Some(*change),
+                        FinishDecision::Apply(change) => Some(change),
                         FinishDecision::Refuse(_) => None,
                     }
                 }
@@ -337,4 +335,19 @@ proptest! {
             }
         }
     }
+}
+
+mod memory {
+    use super::*;
+    use crate::build::conformance::BuildHarness;
+    use crate::time::{Advance, ManualClock};
+
+    async fn harness() -> BuildHarness {
+        let clock = Arc::new(ManualClock::at(START));
+        let deadlines = Deadlines::default();
+        let store = Arc::new(MemoryBuildStore::new(clock.clone(), deadlines, 1_000));
+        BuildHarness::new(store.clone(), store, Advance::manual(clock))
+    }
+
+    crate::build_store_conformance!(harness());
 }
