@@ -1,7 +1,10 @@
 //! What a driver's failure means for a store's caller (failures S6).
 
-use std::future::Future;
 use std::time::Duration;
+
+use sqlx::Postgres;
+use sqlx::postgres::{PgArguments, PgPool, PgRow};
+use sqlx::query::Query;
 
 use crate::entropy::{Entropy, OsEntropy};
 use crate::error::{StoreError, StoreErrorKind};
@@ -62,32 +65,46 @@ fn kind_of_state(state: &str) -> StoreErrorKind {
 
 /// Whether the statement was rolled back because others were in its way, so that it may be sent
 /// again at once: SQLSTATE 40001, 40P01 and 55P03, no other.
-#[must_use]
-pub fn is_retryable(error: &sqlx::Error) -> bool {
+fn is_retryable(error: &sqlx::Error) -> bool {
     error
         .as_database_error()
         .and_then(|refusal| refusal.code())
         .is_some_and(|state| matches!(&*state, "40001" | "40P01" | "55P03"))
 }
 
-/// Runs a step of one statement, again after a random pause where others were in its way, at most
-/// four times in all.
+/// Runs a step of one statement and gives its rows; again after a random pause where others were
+/// in its way, at most four times in all.
 ///
 /// # Errors
 /// What the last try failed with.
-pub async fn retrying<T, F>(mut step: impl FnMut() -> F) -> Result<T, StoreError>
-where
-    F: Future<Output = Result<T, sqlx::Error>>,
-{
+pub async fn rows<'q>(
+    pool: &PgPool,
+    statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
+) -> Result<Vec<PgRow>, StoreError> {
     let mut tried = 0;
     loop {
         tried += 1;
-        match step().await {
-            Ok(done) => return Ok(done),
+        // Apart from the step, since a step that was never sent has a known outcome.
+        let mut connection = pool.acquire().await.map_err(connect_error)?;
+        let done = statement().fetch_all(&mut *connection).await;
+        drop(connection);
+        match done {
+            Ok(rows) => return Ok(rows),
             Err(error) if tried < TRIES && is_retryable(&error) => pause(tried).await,
             Err(error) => return Err(step_error(error)),
         }
     }
+}
+
+/// As [`rows`], for a step that answers with one row at most.
+///
+/// # Errors
+/// As [`rows`].
+pub async fn row<'q>(
+    pool: &PgPool,
+    statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
+) -> Result<Option<PgRow>, StoreError> {
+    Ok(rows(pool, statement).await?.into_iter().next())
 }
 
 /// Up to 4, 8, 16 ms, so that two steps that met do not meet again.
@@ -131,7 +148,9 @@ mod tests {
         assert_eq!(step_error(broken).kind, StoreErrorKind::OutcomeUnknown);
         let waited = step_error(sqlx::Error::PoolTimedOut);
         assert_eq!(waited.kind, StoreErrorKind::Unavailable);
-        let refused = connect_error(sqlx::Error::Io(std::io::ErrorKind::ConnectionRefused.into()));
+        let refused = connect_error(sqlx::Error::Io(
+            std::io::ErrorKind::ConnectionRefused.into(),
+        ));
         assert_eq!(refused.kind, StoreErrorKind::Unavailable);
     }
 }

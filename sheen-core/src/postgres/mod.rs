@@ -17,6 +17,6 @@ mod migrations;
 pub mod testing;
 mod text;
 
-pub use error::{connect_error, is_retryable, retrying, step_error};
+pub use error::{connect_error, row, rows, step_error};
 pub use migrations::{MIGRATIONS, MigrateError, Migration, Migrations, migrate};
 pub use text::{escape, unescape};

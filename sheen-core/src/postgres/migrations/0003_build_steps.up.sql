@@ -110,7 +110,11 @@ CREATE FUNCTION sheen.build_claim_v1(
     p_token bigint,
     p_status_after text,
     p_token_after bigint,
-    OUT build sheen.builds
+    OUT build sheen.builds,
+    OUT prompt text,
+    OUT files text,
+    OUT metadata text,
+    OUT locale text
 )
 LANGUAGE plpgsql VOLATILE
 AS $$
@@ -135,6 +139,9 @@ BEGIN
             updated_ms = v_now
         WHERE b.build_id = v_build
         RETURNING b.* INTO build;
+    -- Not in the calling statement: its snapshot may be older than the build.
+    SELECT i.prompt, i.files, i.metadata, i.locale INTO prompt, files, metadata, locale
+        FROM sheen.build_inputs i WHERE i.build_id = v_build;
 END
 $$;
 
