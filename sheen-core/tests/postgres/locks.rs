@@ -9,6 +9,7 @@ use sheen_core::build::{
 };
 use sqlx::{Connection, PgConnection};
 use testkit::until_async;
+use tokio::task::JoinHandle;
 
 use super::{World, new_build, worker};
 
@@ -25,6 +26,15 @@ fn failed(reason: FailureReason) -> Ending {
 fn sweep(build: &Build) -> Finish {
     let ending = failed(FailureReason::TimedOut);
     Finish::new(build.id.clone(), Authority::Sweep, ending)
+}
+
+/// Runs a step on a task of its own, so that it can wait.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the test needs the task's handle, which Spawn does not give"
+)]
+fn beside<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
+    tokio::spawn(step)
 }
 
 /// Another session that holds rows until it is told to let go.
@@ -78,7 +88,7 @@ async fn c07_a_heartbeat_is_dated_after_its_wait() {
     let build = building(&world).await;
     let holder = Holder::of(&world, BUILD_ROW).await;
     let (store, id, token) = (world.store.clone(), build.id.clone(), build.token);
-    let beat = tokio::spawn(async move { store.beat(&id, token).await });
+    let beat = beside(async move { store.beat(&id, token).await });
     waiting(&world, 1).await;
     world.advance(Duration::from_secs(1000)).await;
     holder.let_go().await;
@@ -94,7 +104,7 @@ async fn c07_a_heartbeat_that_waited_behind_an_end_is_lost() {
     let build = building(&world).await;
     let mut holder = Holder::of(&world, BUILD_ROW).await;
     let (store, id, token) = (world.store.clone(), build.id.clone(), build.token);
-    let beat = tokio::spawn(async move { store.beat(&id, token).await });
+    let beat = beside(async move { store.beat(&id, token).await });
     waiting(&world, 1).await;
     holder
         .run(
@@ -113,7 +123,7 @@ async fn c10_a_sweep_that_waited_behind_a_heartbeat_is_too_early() {
     world.advance(Duration::from_secs(90)).await;
     let mut holder = Holder::of(&world, BUILD_ROW).await;
     let (store, finish) = (world.store.clone(), sweep(&build));
-    let swept = tokio::spawn(async move { store.finish(finish).await });
+    let swept = beside(async move { store.finish(finish).await });
     waiting(&world, 1).await;
     holder
         .run("UPDATE sheen.builds SET heartbeat_ms = sheen.now_ms(), updated_ms = sheen.now_ms()")
@@ -135,7 +145,7 @@ async fn c10_a_lock_held_past_the_deadline_is_decided_by_the_clock_after_it() {
     world.advance(Duration::from_secs(90)).await;
     let mut holder = Holder::of(&world, BUILD_ROW).await;
     let (store, finish) = (world.store.clone(), sweep(&build));
-    let swept = tokio::spawn(async move { store.finish(finish).await });
+    let swept = beside(async move { store.finish(finish).await });
     waiting(&world, 1).await;
     holder
         .run("UPDATE sheen.builds SET heartbeat_ms = sheen.now_ms(), updated_ms = sheen.now_ms()")
@@ -156,7 +166,7 @@ async fn c10_a_sweep_before_its_window_writes_nothing() {
     world.advance(Duration::from_secs(90)).await;
     let holder = Holder::of(&world, BUILD_ROW).await;
     let (store, finish) = (world.store.clone(), sweep(&build));
-    let swept = tokio::spawn(async move { store.finish(finish).await });
+    let swept = beside(async move { store.finish(finish).await });
     waiting(&world, 1).await;
     sqlx::raw_sql("UPDATE sheen.test_clock SET now_ms = now_ms - 1")
         .execute(&world.pool)
@@ -177,7 +187,7 @@ async fn c05_a_start_is_dated_after_its_wait() {
     world.store.finish(finish).await.unwrap();
     let holder = Holder::of(&world, PROJECT_ROW).await;
     let store = world.store.clone();
-    let start = tokio::spawn(async move { store.start(new_build(2, "u", "p")).await });
+    let start = beside(async move { store.start(new_build(2, "u", "p")).await });
     waiting(&world, 1).await;
     world.advance(Duration::from_secs(1000)).await;
     holder.let_go().await;
@@ -185,6 +195,60 @@ async fn c05_a_start_is_dated_after_its_wait() {
         panic!("not started");
     };
     assert_eq!(queued.build.created_at, world.now().await);
+}
+
+/// What a start of session `bs_2` in project `q` writes first.
+const SESSION_TAKEN: &str = "
+    INSERT INTO sheen.projects (project_id, owner_id) VALUES ('q', 'u');
+    INSERT INTO sheen.builds (build_id, version_id, user_id, project_id, session_id, kind,
+        allow_concurrent, status, token, created_ms, updated_ms)
+    VALUES ('bld_other', 'v', 'u', 'q', 'bs_2', 'create', false, 'queued', 0, 1, 1)";
+
+/// C3, S2: the session is taken through another project between the look and the write.
+#[tokio::test]
+async fn c03_a_session_taken_meanwhile_is_known_and_the_project_stays_nobodys() {
+    let world = World::new().await;
+    let holder = Holder::of(&world, SESSION_TAKEN).await;
+    let store = world.store.clone();
+    let start = beside(async move { store.start(new_build(2, "u", "p")).await });
+    waiting(&world, 1).await;
+    holder.let_go().await;
+    let StartOutcome::SessionKnown(known) = start.await.unwrap().unwrap() else {
+        panic!("not known");
+    };
+    assert_eq!(known.build.id.as_str(), "bld_other");
+    let new = new_build(2, "u", "p");
+    assert_eq!(world.store.owner(&new.project).await.unwrap(), None);
+    assert_eq!(world.store.get(&new.id).await.unwrap(), None);
+}
+
+/// C3, S2: and when who took it gives it back, the start goes through.
+#[tokio::test]
+async fn c03_a_session_given_back_meanwhile_starts() {
+    let world = World::new().await;
+    let mut holder = Holder::of(&world, SESSION_TAKEN).await;
+    let store = world.store.clone();
+    let start = beside(async move { store.start(new_build(2, "u", "p")).await });
+    waiting(&world, 1).await;
+    holder.run("ROLLBACK").await;
+    let started = start.await.unwrap().unwrap();
+    assert!(matches!(started, StartOutcome::Started(_)), "{started:?}");
+}
+
+/// C1, R3: the project is made by another user between the look and the write.
+#[tokio::test]
+async fn c01_a_project_made_meanwhile_is_looked_at_again() {
+    let world = World::new().await;
+    let holder = Holder::of(
+        &world,
+        "INSERT INTO sheen.projects (project_id, owner_id) VALUES ('p', 'other')",
+    )
+    .await;
+    let store = world.store.clone();
+    let start = beside(async move { store.start(new_build(1, "u", "p")).await });
+    waiting(&world, 1).await;
+    holder.let_go().await;
+    assert_eq!(start.await.unwrap().unwrap(), StartOutcome::NotOwner);
 }
 
 /// C6: a claim does not wait for a build that another step holds; it takes the next one.
@@ -213,7 +277,7 @@ async fn s1_a_step_whose_caller_vanished_holds_nothing() {
     let build = building(&world).await;
     let holder = Holder::of(&world, BUILD_ROW).await;
     let (store, id, token) = (world.store.clone(), build.id.clone(), build.token);
-    let beat = tokio::spawn(async move { store.beat(&id, token).await });
+    let beat = beside(async move { store.beat(&id, token).await });
     waiting(&world, 1).await;
     beat.abort();
     assert!(beat.await.unwrap_err().is_cancelled());
@@ -233,7 +297,7 @@ async fn s6_a_connection_cut_mid_step_is_an_unknown_outcome() {
     let build = building(&world).await;
     let holder = Holder::of(&world, BUILD_ROW).await;
     let (store, id, token) = (world.store.clone(), build.id.clone(), build.token);
-    let beat = tokio::spawn(async move { store.beat(&id, token).await });
+    let beat = beside(async move { store.beat(&id, token).await });
     waiting(&world, 1).await;
     sqlx::query(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity

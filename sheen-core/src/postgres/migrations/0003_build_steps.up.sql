@@ -75,7 +75,7 @@ BEGIN
             CONTINUE WHEN NOT FOUND;
         END IF;
 
-        -- After the last lock, in a statement of its own.
+        -- After the project's lock, in a statement of its own.
         v_now := sheen.now_ms();
         INSERT INTO sheen.builds (
             build_id, version_id, user_id, project_id, session_id, kind, allow_concurrent,
