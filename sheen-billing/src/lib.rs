@@ -1,3 +1,5 @@
-//! A ledger of AI seconds.
+#![doc = include_str!("../README.md")]
 
 pub mod account;
+pub mod estimate;
+pub mod package;

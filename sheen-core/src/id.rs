@@ -226,6 +226,7 @@ macro_rules! derived {
 derived! {
     ReservationId, "res_";
     EntryId, "ent_";
+    OperationId, "op_";
 }
 
 fn digest_hex(parts: &[&str]) -> String {

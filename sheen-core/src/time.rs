@@ -18,9 +18,9 @@ pub struct Timestamp(i64);
 #[non_exhaustive]
 pub struct TimestampError;
 
-/// Years -9999 to 9999, which RFC 3339 and jiff both can say.
-const MIN_MILLIS: i64 = -377_705_023_201_000;
-const MAX_MILLIS: i64 = 253_402_207_200_999;
+/// Years 0 to 9999, which RFC 3339 and jiff both can say.
+const MIN_MILLIS: i64 = -62_167_219_200_000;
+const MAX_MILLIS: i64 = 253_402_207_200_000;
 
 impl Timestamp {
     /// 1970-01-01T00:00:00.000Z.

@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
 
+use super::ledger::{Entry, Totals};
 use super::types::{
-    AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Entry, Extend, ExtendOutcome,
-    Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome, Totals,
+    AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
+    Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
 };
 
 /// Holding and charging seconds. Each method is one atomic step.

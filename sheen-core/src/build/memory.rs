@@ -14,7 +14,7 @@ use async_trait::async_trait;
 
 use super::decide::{
     Change, FinishDecision, StartDecision, StartState, deadline, decide_beat, decide_claim,
-    decide_finish, decide_project_claim, decide_start,
+    decide_files, decide_finish, decide_project_claim, decide_start,
 };
 use super::store::{BuildReader, BuildStore};
 use super::types::{
@@ -141,7 +141,7 @@ impl BuildState {
     ///
     /// # Errors
     /// When the store is full, or another build has this id.
-    pub fn start(&mut self, now: Timestamp, new: NewBuild) -> Result<StartOutcome, StoreError> {
+    pub fn start(&mut self, now: Timestamp, mut new: NewBuild) -> Result<StartOutcome, StoreError> {
         let build = match self.start_decision(now, &new)? {
             StartDecision::Refuse(outcome) => return Ok(outcome),
             StartDecision::Insert(insertion) => insertion.build,
@@ -152,6 +152,7 @@ impl BuildState {
             .projects
             .entry(build.project.clone())
             .or_insert_with(|| Project::of(&build.user));
+        new.input.files = decide_files(&project.files, &new.input);
         project.files = new.input.files.clone();
         project.active.insert(admission, build.id.clone());
         project.latest = Some(build.id.clone());
@@ -169,7 +170,7 @@ impl BuildState {
             input: Some(new.input),
         };
         self.builds.insert(build.id.clone(), entry);
-        let position = u64::try_from(self.queue.len()).unwrap_or(u64::MAX);
+        let position = self.queued();
         Ok(StartOutcome::Started(Queued::new(build, position)))
     }
 
@@ -352,10 +353,16 @@ impl BuildState {
             .collect()
     }
 
-    /// How many builds are queued, and how many of the rest are building.
+    /// How many builds are queued.
     #[must_use]
-    pub fn active(&self) -> (usize, usize) {
-        (self.queue.len(), self.due.len() - self.queue.len())
+    pub fn queued(&self) -> u64 {
+        u64::try_from(self.queue.len()).unwrap_or(u64::MAX)
+    }
+
+    /// How many builds are building.
+    #[must_use]
+    pub fn building(&self) -> u64 {
+        u64::try_from(self.due.len()).unwrap_or(u64::MAX) - self.queued()
     }
 }
 

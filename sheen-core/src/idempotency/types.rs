@@ -130,7 +130,7 @@ impl fmt::Debug for Fingerprint {
 pub struct StoredAnswer {
     /// The status, 200–299: nothing else is kept.
     pub status: u16,
-    /// The headers that may be sent again, lower-case names.
+    /// Those of [`Self::KEPT_HEADERS`] that it had, in their order.
     pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// The body, byte for byte.
     pub body: Arc<[u8]>,
@@ -148,34 +148,69 @@ pub enum StoredAnswerError {
     /// The body is over [`StoredAnswer::MAX_BODY`].
     #[error("an answer of more than 262144 bytes is not kept")]
     TooLarge,
+    /// The kept headers and the request id are over [`StoredAnswer::MAX_HEADERS`].
+    #[error("an answer with more than 8192 bytes of headers is not kept")]
+    HeadersTooLarge,
 }
 
 impl StoredAnswer {
     /// The largest body kept, in bytes.
     pub const MAX_BODY: usize = 256 * 1024;
+    /// The most bytes of kept headers, names and values, with the request id.
+    pub const MAX_HEADERS: usize = 8 * 1024;
+    /// The headers that are kept and sent again (wire.md §4). What belongs to one call or one
+    /// caller is not among them: cookies, dates, ids, limits, timings, credentials.
+    pub const KEPT_HEADERS: [&'static str; 10] = [
+        "cache-control",
+        "content-disposition",
+        "content-language",
+        "content-location",
+        "content-type",
+        "etag",
+        "last-modified",
+        "link",
+        "location",
+        "vary",
+    ];
 
-    /// Takes an answer for keeping.
+    /// Takes an answer for keeping. Of the headers it keeps [`Self::KEPT_HEADERS`], whatever the
+    /// case of their names, which become lower-case.
     ///
     /// # Errors
-    /// When it is not a 2xx, or its body is over the bound.
+    /// When it is not a 2xx, or is over a bound.
     pub fn new(
         status: u16,
         headers: Vec<(Arc<str>, Arc<str>)>,
         body: impl Into<Arc<[u8]>>,
         request_id: impl Into<Arc<str>>,
     ) -> Result<Self, StoredAnswerError> {
-        let body = body.into();
+        let (body, request_id) = (body.into(), request_id.into());
         if !(200..300).contains(&status) {
             return Err(StoredAnswerError::Status);
         }
         if body.len() > Self::MAX_BODY {
             return Err(StoredAnswerError::TooLarge);
         }
+        let headers: Vec<(Arc<str>, Arc<str>)> = headers
+            .into_iter()
+            .filter_map(|(name, value)| {
+                let kept = Self::KEPT_HEADERS
+                    .into_iter()
+                    .find(|kept| kept.eq_ignore_ascii_case(&name))?;
+                Some((Arc::from(kept), value))
+            })
+            .collect();
+        let header_bytes = headers.iter().fold(request_id.len(), |sum, (name, value)| {
+            sum + name.len() + value.len()
+        });
+        if header_bytes > Self::MAX_HEADERS {
+            return Err(StoredAnswerError::HeadersTooLarge);
+        }
         Ok(Self {
             status,
             headers,
             body,
-            request_id: request_id.into(),
+            request_id,
         })
     }
 }
@@ -256,64 +291,19 @@ pub struct Lifetimes {
     pub lease: Duration,
 }
 
+impl Lifetimes {
+    /// Lifetimes other than the wire's.
+    #[must_use]
+    pub const fn new(record: Duration, lease: Duration) -> Self {
+        Self { record, lease }
+    }
+}
+
 impl Default for Lifetimes {
     fn default() -> Self {
         Self {
             record: Duration::from_secs(24 * 3600),
             lease: Duration::from_secs(60),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_quoted_and_the_bare_form_are_one_key() {
-        let bare = IdempotencyKey::parse(b"8e03978e").unwrap();
-        assert_eq!(IdempotencyKey::parse(b"\"8e03978e\""), Ok(bare.clone()));
-        assert_eq!(IdempotencyKey::parse(b" \t8e03978e "), Ok(bare));
-        assert_eq!(
-            IdempotencyKey::parse(br#""a\"b\\c""#).unwrap().as_str(),
-            r#"a"b\c"#
-        );
-    }
-
-    #[test]
-    fn what_is_not_a_key_is_refused() {
-        for bad in [
-            &b""[..],
-            b"\"\"",
-            b"\"open",
-            b"\"a\"b",
-            b"\"a\\n\"",
-            b"a b",
-            b"a\tb",
-            b"a\0b",
-            b"\"a\x01\"",
-            "é".as_bytes(),
-            b"\xff",
-            b"\"\\\"",
-        ] {
-            assert!(IdempotencyKey::parse(bad).is_err(), "{bad:?}");
-        }
-        assert!(IdempotencyKey::parse(&[b'a'; 255]).is_ok());
-        assert!(IdempotencyKey::parse(&[b'a'; 256]).is_err());
-    }
-
-    #[test]
-    fn a_fingerprint_depends_on_every_part_and_every_joint() {
-        let of = |method, path, query| Fingerprint::of(method, path, query, &[0; 32]);
-        let base = of("POST", "/a", "b=1");
-        assert_eq!(base, of("POST", "/a", "b=1"));
-        for other in [
-            of("PUT", "/a", "b=1"),
-            of("POST", "/ab", "=1"),
-            of("POST", "/a", "b=2"),
-        ] {
-            assert_ne!(base, other);
-        }
-        assert_ne!(base, Fingerprint::of("POST", "/a", "b=1", &[1; 32]));
     }
 }

@@ -157,6 +157,64 @@ pub struct Event {
     pub created_at: Timestamp,
 }
 
+impl Event {
+    /// `event` as number `seq` of its build's stream, for a store of your own.
+    #[must_use]
+    pub fn new(
+        seq: u64,
+        build: BuildId,
+        session: BuildSessionId,
+        created_at: Timestamp,
+        event: NewEvent,
+    ) -> Self {
+        Self {
+            seq,
+            build,
+            session,
+            kind: event.kind,
+            data: event.data,
+            visibility: event.visibility,
+            created_at,
+        }
+    }
+}
+
+/// How a build stands as its events tell it (wire.md §7).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EventStatus {
+    /// No event has ended it.
+    Building,
+    /// `deploy_completed`.
+    Completed,
+    /// `deploy_failed` or `task_failed`.
+    Failed,
+}
+
+impl EventStatus {
+    /// The status that an event of this type decides; `None` when it decides nothing.
+    #[must_use]
+    pub fn decided_by(kind: &EventType) -> Option<Self> {
+        if *kind == EventType::DEPLOY_COMPLETED {
+            Some(Self::Completed)
+        } else if *kind == EventType::DEPLOY_FAILED || *kind == EventType::TASK_FAILED {
+            Some(Self::Failed)
+        } else {
+            None
+        }
+    }
+
+    /// The status as it stands on the wire.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Building => "building",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+        }
+    }
+}
+
 /// A stream to be opened, one per build.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -189,7 +247,8 @@ pub struct StreamHead {
     pub user: UserId,
     /// What the caller calls the build.
     pub session: BuildSessionId,
-    /// Changes when the log was made anew: a cursor of another epoch means nothing here.
+    /// Changes when the log was made anew: a cursor of another epoch means nothing here. From 1
+    /// to [`StreamHead::MAX_EPOCH`].
     pub epoch: u64,
     /// The seq of the last visible event; 0 before the first.
     pub head: u64,
@@ -201,6 +260,34 @@ pub struct StreamHead {
     pub ended_by: Option<EventType>,
 }
 
+impl StreamHead {
+    /// The largest epoch: a JSON number carries it to JavaScript unharmed.
+    pub const MAX_EPOCH: u64 = (1 << 53) - 1;
+
+    /// A stream just opened.
+    #[must_use]
+    pub const fn new(user: UserId, session: BuildSessionId, epoch: u64) -> Self {
+        Self {
+            user,
+            session,
+            epoch,
+            head: 0,
+            floor: 0,
+            closed: false,
+            ended_by: None,
+        }
+    }
+
+    /// How the build stands as its events tell it.
+    #[must_use]
+    pub fn status(&self) -> EventStatus {
+        self.ended_by
+            .as_ref()
+            .and_then(EventStatus::decided_by)
+            .unwrap_or(EventStatus::Building)
+    }
+}
+
 /// Events to be appended in one step.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -209,7 +296,8 @@ pub struct Append {
     pub build: BuildId,
     /// The writer's claim; the stream accepts only the one last raised.
     pub token: FencingToken,
-    /// The writer's name for this append: a repeat with it gets the first answer.
+    /// The writer's name for this append, 1 to [`Append::MAX_KEY`] bytes: a repeat with it gets
+    /// the first answer.
     pub key: Option<Arc<str>>,
     /// At least one, at most [`Append::MAX_EVENTS`].
     pub events: Vec<NewEvent>,
@@ -218,6 +306,9 @@ pub struct Append {
 impl Append {
     /// The most events in one step.
     pub const MAX_EVENTS: usize = 500;
+
+    /// The longest key, in bytes.
+    pub const MAX_KEY: usize = 256;
 
     /// Appends `events` to the stream of `build`.
     #[must_use]
@@ -228,6 +319,35 @@ impl Append {
             key: None,
             events,
         }
+    }
+
+    /// The same append under the writer's name for it.
+    #[must_use]
+    pub fn with_key(mut self, key: impl Into<Arc<str>>) -> Self {
+        self.key = Some(key.into());
+        self
+    }
+
+    /// Whether the append keeps its own bounds: a log answers
+    /// [`Rejected`](sheen_core::error::StoreErrorKind::Rejected) to one that does not.
+    #[must_use]
+    pub fn is_well_formed(&self) -> bool {
+        let key = |key: &Arc<str>| !key.is_empty() && key.len() <= Self::MAX_KEY;
+        !self.events.is_empty()
+            && self.events.len() <= Self::MAX_EVENTS
+            && self.key.as_ref().is_none_or(key)
+            && self
+                .events
+                .iter()
+                .all(|event| event.data.len() <= NewEvent::MAX_DATA)
+    }
+
+    /// Whether one of the events decides the build's status.
+    #[must_use]
+    pub fn ends_build(&self) -> bool {
+        self.events.iter().any(|event| {
+            event.visibility == Visibility::User && EventStatus::decided_by(&event.kind).is_some()
+        })
     }
 }
 

@@ -1,11 +1,41 @@
 //! Wake-ups: «look again». The log is the truth; a wake-up may be lost, doubled or late, and
 //! nothing is lost with it, because a reader also looks by itself.
+//!
+//! 1. Listen first, then read the log, then wait: what is committed in between rings.
+//! 2. Ring after the commit, never before.
+//! 3. Any number of rings between two waits wake once.
+//!
+//! ```
+//! use sheen_core::id::BuildId;
+//! use sheen_events::wake::{MemoryWake, Wake};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let wake = MemoryWake::new();
+//! let build = BuildId::parse("bld_1")?;
+//! let mut listener = wake.listen(&build);
+//! // Read the log here. A ring that comes before the wait is not lost:
+//! wake.ring(&build);
+//! listener.rung().await;
+//! # Ok(())
+//! # }
+//! ```
+
+mod memory;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
+#[cfg(test)]
+mod tests;
 
 use std::fmt::Debug;
 use std::time::Duration;
 
 use sheen_core::id::BuildId;
 use sheen_core::runtime::BoxFuture;
+
+pub use memory::MemoryWake;
+#[cfg(any(test, feature = "testing"))]
+pub use testing::{LossyWake, NoWake};
 
 /// Tells readers of a build that its stream moved.
 pub trait Wake: Debug + Send + Sync + 'static {

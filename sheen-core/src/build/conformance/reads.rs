@@ -1,8 +1,8 @@
 //! Reading: R1 to R5.
 
 use super::{BuildHarness, LONG_WAIT, SECOND, deployed, failed, files, new_build, project, user};
-use crate::build::types::{Authority, FailureReason, Queued};
-use crate::files::FileSet;
+use crate::build::types::{Authority, BuildKind, FailureReason, Queued};
+use crate::files::{FilePath, FileSet};
 use crate::id::{BuildId, BuildSessionId};
 
 /// R1: after each step, by id and by session, place in the queue included.
@@ -116,4 +116,18 @@ pub async fn r05_project_files_are_those_of_the_last_start(h: BuildHarness) {
     assert_eq!(now.get("index.html"), Some("<h2>"));
     let other = h.reader.project_files(&project("q")).await.unwrap();
     assert!(other.is_empty());
+    let claimed = h.claimed().await.build;
+    let by = Authority::Claim(claimed.token);
+    h.finished(&claimed.id, by, failed(FailureReason::BuildFailed))
+        .await;
+    let mut update = new_build(4, "u", "p");
+    update.input.kind = BuildKind::Update;
+    let about = FilePath::parse("about.html").unwrap();
+    update.input.files = FileSet::from_iter([(about, "<h3>".into())]);
+    h.started(update).await;
+    let laid_over = h.reader.project_files(&project("p")).await.unwrap();
+    assert_eq!(laid_over.get("index.html"), Some("<h2>"));
+    assert_eq!(laid_over.get("about.html"), Some("<h3>"));
+    let input = h.claimed().await.input;
+    assert_eq!(input.files, laid_over);
 }

@@ -1,0 +1,180 @@
+//! Keys that sign, and the ring that several of them verify from.
+
+use std::fmt;
+
+use hmac::{Hmac, Mac as _};
+use sha2::Sha256;
+use sheen_core::id::{KeyId, PrincipalId};
+use sheen_core::secret::Secret;
+use sheen_core::time::Timestamp;
+
+use crate::keyed;
+
+/// A principal's key. Keeps the keyed HMAC state and not the secret, which is wiped at once; the
+/// state is wiped when the key is dropped.
+pub struct SigningKey {
+    id: KeyId,
+    principal: PrincipalId,
+    keyed: Hmac<Sha256>,
+    valid_from: Option<Timestamp>,
+    retired_at: Option<Timestamp>,
+}
+
+impl SigningKey {
+    /// The key `id` of `principal`.
+    #[must_use]
+    pub fn new(id: KeyId, principal: PrincipalId, secret: Secret) -> Self {
+        let keyed = keyed(&secret);
+        drop(secret);
+        Self {
+            id,
+            principal,
+            keyed,
+            valid_from: None,
+            retired_at: None,
+        }
+    }
+
+    /// The same, taken from `from` on and until just before `until`, judged by the instant of
+    /// arrival: a request stamped earlier that comes later is refused.
+    #[must_use]
+    pub fn valid_between(mut self, from: Option<Timestamp>, until: Option<Timestamp>) -> Self {
+        self.valid_from = from;
+        self.retired_at = until;
+        self
+    }
+
+    /// The key's id.
+    #[must_use]
+    pub const fn id(&self) -> &KeyId {
+        &self.id
+    }
+
+    /// Whose key it is.
+    #[must_use]
+    pub const fn principal(&self) -> &PrincipalId {
+        &self.principal
+    }
+
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        self.valid_from.is_none_or(|from| from <= now)
+            && self.retired_at.is_none_or(|until| now < until)
+    }
+
+    pub(super) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+        self.mac(parts).finalize().into_bytes().into()
+    }
+
+    /// In constant time.
+    pub(super) fn fits(&self, parts: &[&[u8]], signature: &[u8; 32]) -> bool {
+        self.mac(parts).verify_slice(signature).is_ok()
+    }
+
+    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
+        let mut mac = self.keyed.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac
+    }
+}
+
+impl fmt::Debug for SigningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SigningKey")
+            .field("id", &self.id)
+            .field("principal", &self.principal)
+            .field("secret", &"redacted")
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why keys do not make a ring.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyRingError {
+    /// No key at all.
+    #[error("a key ring needs at least one key")]
+    Empty,
+    /// Two keys have one id.
+    #[error("two keys have the id {0}")]
+    DuplicateId(KeyId),
+    /// More keys than one request could be tried against.
+    #[error("the principal {0} has more than {max} keys", max = KeyRing::MAX_PER_PRINCIPAL)]
+    TooManyOfOne(PrincipalId),
+    /// More keys than a ring holds.
+    #[error("a key ring holds at most {max} keys", max = KeyRing::MAX_KEYS)]
+    TooMany,
+}
+
+/// Keys that verify; the first one signs.
+///
+/// A request that names no key is tried against the keys of the first key's principal, so the work
+/// it causes is bounded; keys of other principals have to be named by `x-sheen-key-id`.
+#[derive(Debug)]
+pub struct KeyRing {
+    keys: Vec<SigningKey>,
+    /// Places in `keys`, by id.
+    by_id: Vec<usize>,
+}
+
+impl KeyRing {
+    /// The most keys of one principal, and so the most signatures tried for one request.
+    pub const MAX_PER_PRINCIPAL: usize = 4;
+    /// The most keys in all.
+    pub const MAX_KEYS: usize = 1024;
+
+    /// A ring of these keys, the first of which signs.
+    ///
+    /// # Errors
+    /// When there is none, an id comes twice, or a bound is passed.
+    pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyRingError> {
+        if keys.is_empty() {
+            return Err(KeyRingError::Empty);
+        }
+        if keys.len() > Self::MAX_KEYS {
+            return Err(KeyRingError::TooMany);
+        }
+        let mut by_id: Vec<usize> = (0..keys.len()).collect();
+        by_id.sort_by_key(|&at| &keys[at].id);
+        if let Some(pair) = by_id.windows(2).find(|w| keys[w[0]].id == keys[w[1]].id) {
+            return Err(KeyRingError::DuplicateId(keys[pair[0]].id.clone()));
+        }
+        let mut held = std::collections::BTreeMap::<&PrincipalId, usize>::new();
+        for key in &keys {
+            let count = held.entry(&key.principal).or_default();
+            *count += 1;
+            if *count > Self::MAX_PER_PRINCIPAL {
+                return Err(KeyRingError::TooManyOfOne(key.principal.clone()));
+            }
+        }
+        Ok(Self { keys, by_id })
+    }
+
+    /// The key that signs.
+    #[must_use]
+    pub fn signing_key(&self) -> &SigningKey {
+        &self.keys[0]
+    }
+
+    /// The key with this id.
+    #[must_use]
+    pub fn by_id(&self, id: &str) -> Option<&SigningKey> {
+        let place = self
+            .by_id
+            .binary_search_by(|&at| self.keys[at].id.as_str().cmp(id));
+        place.ok().map(|place| &self.keys[self.by_id[place]])
+    }
+
+    /// All keys, in the order given.
+    pub fn iter(&self) -> impl Iterator<Item = &SigningKey> {
+        self.keys.iter()
+    }
+
+    /// The keys that a request without a key id is tried against.
+    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
+        let first = &self.keys[0].principal;
+        let tried = move |key: &&SigningKey| key.principal == *first && key.is_live(now);
+        self.keys.iter().filter(tried)
+    }
+}

@@ -1,0 +1,59 @@
+//! Signatures of requests: v2, and the two forms of v1 that old callers still send (wire.md §1).
+//!
+//! 1. A signature is lower-case hex of HMAC-SHA256, 64 characters, compared in constant time.
+//! 2. v2 signs method, path, canonical query, body hash, nonce and timestamp; a nonce is spent
+//!    only after the signature fits, and the window is judged only then too.
+//! 3. From [`Mode::Dual`] on, anything of v2 in a request means that v2 alone decides.
+//! 4. In [`Mode::Dual`], an accepted POST, PUT, PATCH or DELETE that carries both marks its v1
+//!    signature as spent.
+//! 5. `x-sheen-key-id` picks a key; without it those of the first principal are tried, at most
+//!    [`KeyRing::MAX_PER_PRINCIPAL`]. An unknown id costs what a known one costs.
+//! 6. A query that is not UTF-8 once decoded is refused whatever its signature.
+//!
+//! [`Verifier`] decides without any I/O; [`Gate`] asks a [replay store](crate::replay) besides;
+//! [`Signer`] is the caller's side.
+//!
+//! ```
+//! use sheen_auth::signature::{KeyRing, Mode, Refusal, Request, Scheme, Scratch, Signer, SigningKey, Verifier};
+//! use sheen_core::{entropy::OsEntropy, id::{KeyId, PrincipalId}, secret::Secret, time::{Clock, SystemClock}};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let key = || -> Result<SigningKey, Box<dyn std::error::Error>> {
+//!     let secret = Secret::new("correct-horse-battery-staple-32-bytes-min")?;
+//!     Ok(SigningKey::new(KeyId::parse("k1")?, PrincipalId::parse("web")?, secret))
+//! };
+//! let verifier = Verifier::new(KeyRing::new(vec![key()?])?, Mode::Dual);
+//! let now = SystemClock::new().now();
+//!
+//! // `b=2&a=1` and `a=1&b=2` sign alike; another path does not.
+//! let signed = Signer::new(key()?).sign("GET", "/v1/builds", Some("b=2&a=1"), b"", now, &OsEntropy::default())?;
+//! let mut scratch = Scratch::new();
+//! let same = Request::new("GET", "/v1/builds", Some("a=1&b=2"), signed.as_headers(), b"");
+//! let checked = verifier.check(&same, now, &mut scratch)?;
+//! assert_eq!(checked.scheme, Scheme::V2);
+//! assert!(checked.claim.is_some(), "the nonce is still to be spent");
+//!
+//! let other = Request::new("GET", "/v1/Builds", Some("a=1&b=2"), signed.as_headers(), b"");
+//! assert_eq!(verifier.check(&other, now, &mut scratch).unwrap_err(), Refusal::Invalid);
+//! # Ok(())
+//! # }
+//! ```
+
+mod decide;
+mod key;
+mod parse;
+mod query;
+mod service;
+mod sign;
+#[cfg(test)]
+mod tests;
+mod types;
+
+pub use decide::{Scratch, Verifier};
+pub use key::{KeyRing, KeyRingError, SigningKey};
+pub use query::{QueryNotUtf8, canonical_query};
+pub use service::{Examined, Gate};
+pub use sign::{SignError, SignedHeaders, Signer};
+pub use types::{
+    Checked, Headers, Mode, ModeError, Modes, Outcome, Refusal, Report, Request, Scheme, Verified,
+};

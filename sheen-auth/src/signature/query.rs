@@ -1,0 +1,141 @@
+//! The canonical form of a query.
+
+use std::ops::Range;
+
+/// A query that is not UTF-8 once decoded: two of them would sign alike.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the query is not valid utf-8 once decoded")]
+#[non_exhaustive]
+pub struct QueryNotUtf8;
+
+/// Appends the canonical form of `raw`, what follows the `?` of the request line (wire.md §1).
+///
+/// One further leading `?` is dropped; then it is parsed as `application/x-www-form-urlencoded`,
+/// each key and value is encoded as JavaScript's `encodeURIComponent` does, and the pairs are
+/// sorted by encoded key in byte order, equal keys keeping theirs.
+///
+/// ```
+/// use sheen_auth::signature::canonical_query;
+/// let mut out = String::new();
+/// canonical_query("b=two+words&a=%2F&a=", &mut out)?;
+/// assert_eq!(out, "a=%2F&a=&b=two%20words");
+/// assert!(canonical_query("k=%FF", &mut out).is_err());
+/// # Ok::<(), sheen_auth::signature::QueryNotUtf8>(())
+/// ```
+///
+/// # Errors
+/// When a key or value is not UTF-8 once decoded; `out` is left as it was.
+pub fn canonical_query(raw: &str, out: &mut String) -> Result<(), QueryNotUtf8> {
+    let mut bytes = Vec::with_capacity(raw.len());
+    QueryScratch::default().append(raw, &mut bytes)?;
+    // Encoded text is ASCII, so this takes all of it.
+    out.push_str(std::str::from_utf8(&bytes).map_err(|_| QueryNotUtf8)?);
+    Ok(())
+}
+
+/// Buffers that are kept from one query to the next.
+#[derive(Default)]
+pub(super) struct QueryScratch {
+    decoded: Vec<u8>,
+    encoded: Vec<u8>,
+    pairs: Vec<Pair>,
+}
+
+/// Where a pair stands in `encoded`.
+struct Pair {
+    key: Range<usize>,
+    value: Range<usize>,
+}
+
+impl QueryScratch {
+    /// Appends the canonical form of `raw` to `out`, or nothing.
+    pub(super) fn append(&mut self, raw: &str, out: &mut Vec<u8>) -> Result<(), QueryNotUtf8> {
+        let raw = raw.strip_prefix('?').unwrap_or(raw);
+        if raw.is_empty() {
+            return Ok(());
+        }
+        self.encoded.clear();
+        self.pairs.clear();
+        for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
+            let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
+            let key = self.encode(key)?;
+            let value = self.encode(value)?;
+            self.pairs.push(Pair { key, value });
+        }
+        let encoded = &self.encoded;
+        // A stable sort would allocate; the place in `encoded` keeps equal keys in order.
+        self.pairs.sort_unstable_by(|a, b| {
+            let keys = encoded[a.key.clone()].cmp(&encoded[b.key.clone()]);
+            keys.then(a.value.start.cmp(&b.value.start))
+        });
+        for (number, pair) in self.pairs.iter().enumerate() {
+            if number > 0 {
+                out.push(b'&');
+            }
+            out.extend_from_slice(&encoded[pair.key.clone()]);
+            out.push(b'=');
+            out.extend_from_slice(&encoded[pair.value.clone()]);
+        }
+        Ok(())
+    }
+
+    fn encode(&mut self, raw: &str) -> Result<Range<usize>, QueryNotUtf8> {
+        let start = self.encoded.len();
+        if raw.bytes().all(is_unreserved) {
+            self.encoded.extend_from_slice(raw.as_bytes());
+            return Ok(start..self.encoded.len());
+        }
+        decode(raw.as_bytes(), &mut self.decoded);
+        std::str::from_utf8(&self.decoded).map_err(|_| QueryNotUtf8)?;
+        for &byte in &self.decoded {
+            if is_unreserved(byte) {
+                self.encoded.push(byte);
+            } else {
+                let hex = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
+                self.encoded
+                    .extend_from_slice(&[b'%', hex(byte >> 4), hex(byte & 15)]);
+            }
+        }
+        Ok(start..self.encoded.len())
+    }
+}
+
+/// `+` is a space and `%` with two hex digits a byte; any other `%` is itself (WHATWG URL).
+fn decode(raw: &[u8], out: &mut Vec<u8>) {
+    out.clear();
+    let mut at = 0;
+    while let Some(&byte) = raw.get(at) {
+        at += 1;
+        let digits = raw
+            .get(at)
+            .copied()
+            .and_then(hex)
+            .zip(raw.get(at + 1).copied().and_then(hex));
+        out.push(match (byte, digits) {
+            (b'+', _) => b' ',
+            (b'%', Some((high, low))) => {
+                at += 2;
+                (high << 4) | low
+            }
+            _ => byte,
+        });
+    }
+}
+
+const fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+/// What `encodeURIComponent` leaves alone.
+const fn is_unreserved(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'-' | b'_' | b'.' | b'!' | b'~' | b'*' | b'\'' | b'(' | b')'
+        )
+}

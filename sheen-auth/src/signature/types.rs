@@ -1,0 +1,419 @@
+//! Requests, modes, and what comes of a verification.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use sheen_core::error::Code;
+use sheen_core::id::{KeyId, PrincipalId};
+
+use crate::replay::{Claim, V1Mark};
+
+/// The headers that signatures live in, as sent. Who gives one twice is refused before (400).
+#[derive(Clone, Copy, Default)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the wire names these seven and no other"
+)]
+pub struct Headers<'a> {
+    /// `x-sheen-signature`, a v1 form.
+    pub signature: Option<&'a str>,
+    /// `x-sheen-sig-v2`.
+    pub sig_v2: Option<&'a str>,
+    /// `x-sheen-signature-v2`: an old name, read as v2 when a nonce is there and `sig_v2` is not.
+    pub signature_v2: Option<&'a str>,
+    /// `x-sheen-timestamp`.
+    pub timestamp: Option<&'a str>,
+    /// `x-sheen-nonce`.
+    pub nonce: Option<&'a str>,
+    /// `x-sheen-request-id`, of v1-request-id.
+    pub request_id: Option<&'a str>,
+    /// `x-sheen-key-id`.
+    pub key_id: Option<&'a str>,
+}
+
+impl<'a> Headers<'a> {
+    /// The names, lower case, in the order of the fields.
+    pub const NAMES: [&'static str; 7] = [
+        "x-sheen-signature",
+        "x-sheen-sig-v2",
+        "x-sheen-signature-v2",
+        "x-sheen-timestamp",
+        "x-sheen-nonce",
+        "x-sheen-request-id",
+        "x-sheen-key-id",
+    ];
+
+    /// The headers by their lower-case names; a name outside [`Self::NAMES`] is passed over, and
+    /// of a name given twice the last counts.
+    #[must_use]
+    pub fn from_pairs<'n>(pairs: impl IntoIterator<Item = (&'n str, &'a str)>) -> Self {
+        let mut headers = Self::default();
+        for (name, value) in pairs {
+            let field = match name {
+                "x-sheen-signature" => &mut headers.signature,
+                "x-sheen-sig-v2" => &mut headers.sig_v2,
+                "x-sheen-signature-v2" => &mut headers.signature_v2,
+                "x-sheen-timestamp" => &mut headers.timestamp,
+                "x-sheen-nonce" => &mut headers.nonce,
+                "x-sheen-request-id" => &mut headers.request_id,
+                "x-sheen-key-id" => &mut headers.key_id,
+                _ => continue,
+            };
+            *field = Some(value);
+        }
+        headers
+    }
+}
+
+impl fmt::Debug for Headers<'_> {
+    /// Which are there, not what they say: a signature in a log can be presented.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Headers")
+            .field("signature", &self.signature.is_some())
+            .field("sig_v2", &self.sig_v2.is_some())
+            .field("signature_v2", &self.signature_v2.is_some())
+            .field("timestamp", &self.timestamp.is_some())
+            .field("nonce", &self.nonce.is_some())
+            .field("request_id", &self.request_id.is_some())
+            .field("key_id", &self.key_id.is_some())
+            .finish()
+    }
+}
+
+/// A request as it came over the line.
+#[derive(Clone, Copy)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "the wire's signatures cover this and no more"
+)]
+pub struct Request<'a> {
+    /// The method, in any case.
+    pub method: &'a str,
+    /// The path exactly as on the request line, never decoded or normalised.
+    pub path: &'a str,
+    /// What follows the `?` of the request line; `None` when there is no `?`.
+    pub query: Option<&'a str>,
+    /// The signature's headers.
+    pub headers: Headers<'a>,
+    /// The body's bytes as sent: the same buffer that is served.
+    pub body: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// A request with these parts.
+    #[must_use]
+    pub const fn new(
+        method: &'a str,
+        path: &'a str,
+        query: Option<&'a str>,
+        headers: Headers<'a>,
+        body: &'a [u8],
+    ) -> Self {
+        Self {
+            method,
+            path,
+            query,
+            headers,
+            body,
+        }
+    }
+}
+
+impl fmt::Debug for Request<'_> {
+    /// Without the query, which may hold a token, and the body.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("headers", &self.headers)
+            .field("body_len", &self.body.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// What a signature covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Scheme {
+    /// Body and path with query; not fresh, not spent.
+    V1,
+    /// Timestamp, request id and body. Under it only the body's `userId` counts.
+    V1RequestId,
+    /// The whole request, fresh and once.
+    V2,
+}
+
+impl Scheme {
+    /// The name on the wire, for labels.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "v1",
+            Self::V1RequestId => "v1-request-id",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+/// How far a key has come on its way from v1 to v2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[non_exhaustive]
+pub enum Mode {
+    /// v1 decides, v2 is not looked at.
+    V1Only,
+    /// v1 decides; v2 is checked and reported, and spends nothing.
+    Shadow,
+    /// Either; anything of v2 means that v2 alone decides.
+    #[default]
+    Dual,
+    /// v2 alone.
+    EnforceV2,
+}
+
+impl Mode {
+    /// The name as settings have it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::V1Only => "v1-only",
+            Self::Shadow => "shadow",
+            Self::Dual => "dual",
+            Self::EnforceV2 => "enforce-v2",
+        }
+    }
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Why a text does not say the modes.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ModeError {
+    /// Not a mode's name.
+    #[error("must be v1-only, shadow, dual or enforce-v2")]
+    Name,
+    /// Not `id=mode`, or the id is not one.
+    #[error("must be one mode, or id=mode pairs with commas between")]
+    Pair,
+    /// One key was given two modes.
+    #[error("the key {0} has two modes")]
+    Twice(KeyId),
+    /// A mode for a key that is not in the ring: the key that was meant would keep the default.
+    #[error("no key has the id {0}")]
+    UnknownKey(KeyId),
+}
+
+impl FromStr for Mode {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        let all = [Self::V1Only, Self::Shadow, Self::Dual, Self::EnforceV2];
+        let named = all.into_iter().find(|mode| mode.as_str() == text);
+        named.ok_or(ModeError::Name)
+    }
+}
+
+/// The mode of each key: `SHEEN_SIGNATURE_MODE`, one mode or `id=mode,…` (wire.md §15).
+///
+/// ```
+/// use sheen_auth::signature::{Mode, Modes};
+/// use sheen_core::id::KeyId;
+/// let modes: Modes = "old=shadow,new=enforce-v2".parse()?;
+/// assert_eq!(modes.of(&KeyId::parse("old")?), Mode::Shadow);
+/// assert_eq!(modes.of(&KeyId::parse("third")?), Mode::Dual);
+/// assert_eq!("shadow".parse::<Modes>()?.of(&KeyId::parse("old")?), Mode::Shadow);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Modes {
+    default: Mode,
+    by_key: BTreeMap<KeyId, Mode>,
+}
+
+impl Modes {
+    /// One mode for every key.
+    #[must_use]
+    pub const fn all(mode: Mode) -> Self {
+        Self {
+            default: mode,
+            by_key: BTreeMap::new(),
+        }
+    }
+
+    /// The same, but `mode` for `key`.
+    #[must_use]
+    pub fn with(mut self, key: KeyId, mode: Mode) -> Self {
+        self.by_key.insert(key, mode);
+        self
+    }
+
+    /// The mode of `key`.
+    #[must_use]
+    pub fn of(&self, key: &KeyId) -> Mode {
+        self.by_key.get(key).copied().unwrap_or(self.default)
+    }
+
+    /// The keys that have a mode of their own.
+    pub fn keys(&self) -> impl Iterator<Item = &KeyId> {
+        self.by_key.keys()
+    }
+}
+
+impl FromStr for Modes {
+    type Err = ModeError;
+
+    fn from_str(text: &str) -> Result<Self, ModeError> {
+        if !text.contains('=') {
+            return Ok(Self::all(text.trim().parse()?));
+        }
+        let mut modes = Self::default();
+        for pair in text.split(',') {
+            let (id, mode) = pair.trim().split_once('=').ok_or(ModeError::Pair)?;
+            let id = KeyId::parse(id.trim()).map_err(|_| ModeError::Pair)?;
+            if modes
+                .by_key
+                .insert(id.clone(), mode.trim().parse()?)
+                .is_some()
+            {
+                return Err(ModeError::Twice(id));
+            }
+        }
+        Ok(modes)
+    }
+}
+
+/// Why a request does not get in, in order of precedence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
+#[non_exhaustive]
+pub enum Refusal {
+    /// No signature that the mode reads.
+    #[error("the request has no signature")]
+    Missing,
+    /// The query is not UTF-8 once decoded.
+    #[error("the query is not valid utf-8 once decoded")]
+    QueryNotUtf8,
+    /// The timestamp is missing or not one.
+    #[error("the timestamp is not one")]
+    TimestampInvalid,
+    /// The nonce is missing or not 16 to 128 of `A-Za-z0-9_-`.
+    #[error("the nonce must be 16 to 128 letters, digits, - or _")]
+    NonceInvalid,
+    /// No live key has the id given.
+    #[error("no key has this id")]
+    KeyUnknown,
+    /// The signature does not fit.
+    #[error("the signature does not fit the request")]
+    Invalid,
+    /// v1 fits, but is no longer taken from this key.
+    #[error("version 1 signatures are no longer taken from this key")]
+    V1Retired,
+    /// Signed too long ago, too far ahead, or before the replay store can remember.
+    #[error("the timestamp is outside the window")]
+    TimestampOutsideWindow,
+    /// The replay store failed or is full; nothing is let through.
+    #[error("the replay store is not available")]
+    ReplayStoreUnavailable,
+    /// It was used before.
+    #[error("the request was sent before")]
+    NonceReplayed,
+}
+
+impl Refusal {
+    /// The wire's code.
+    #[must_use]
+    pub const fn code(self) -> Code {
+        match self {
+            Self::Missing => Code::SignatureMissing,
+            Self::QueryNotUtf8 => Code::ValidationFailed,
+            Self::TimestampInvalid => Code::TimestampInvalid,
+            Self::NonceInvalid => Code::NonceInvalid,
+            Self::KeyUnknown => Code::KeyUnknown,
+            Self::Invalid => Code::SignatureInvalid,
+            Self::V1Retired => Code::SignatureV1Retired,
+            Self::TimestampOutsideWindow => Code::TimestampOutsideWindow,
+            Self::ReplayStoreUnavailable => Code::ReplayStoreUnavailable,
+            Self::NonceReplayed => Code::NonceReplayed,
+        }
+    }
+}
+
+/// What came of one scheme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Outcome {
+    /// Nothing of it was sent, or the mode does not look at it.
+    #[default]
+    Absent,
+    /// It fits, and in time where it has a time.
+    Accepted,
+    /// It would be refused for this.
+    Refused(Refusal),
+}
+
+/// What one verification saw, accepted or not.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Report {
+    /// The scheme that fitted and decided.
+    pub scheme: Option<Scheme>,
+    /// The key that fitted.
+    pub key_id: Option<KeyId>,
+    /// What came of v1 in either form.
+    pub v1: Outcome,
+    /// What came of v2.
+    pub v2: Outcome,
+    /// Now less the timestamp, in milliseconds, where its signature fitted.
+    pub clock_skew_millis: Option<i64>,
+}
+
+impl Report {
+    /// Whether both were there and one would be accepted, the other not.
+    #[must_use]
+    pub fn mismatch(&self) -> bool {
+        let both = self.v1 != Outcome::Absent && self.v2 != Outcome::Absent;
+        both && (self.v1 == Outcome::Accepted) != (self.v2 == Outcome::Accepted)
+    }
+}
+
+/// A signature that fits, and what is left to ask the replay store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked<'a> {
+    /// Who signed.
+    pub principal: &'a PrincipalId,
+    /// With which key.
+    pub key_id: &'a KeyId,
+    /// The mode of that key.
+    pub mode: Mode,
+    /// What fitted.
+    pub scheme: Scheme,
+    /// SHA-256 of the body, where the scheme needed it.
+    pub body_sha256: Option<[u8; 32]>,
+    /// First: refuse as replayed when this v1 signature is marked.
+    pub look_up: Option<V1Mark>,
+    /// Then: spend this, or refuse.
+    pub claim: Option<Claim<'a>>,
+}
+
+/// A request that got in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Verified {
+    /// Who signed: the scope of nonces and idempotency keys.
+    pub principal: PrincipalId,
+    /// With which key.
+    pub key_id: KeyId,
+    /// What fitted.
+    pub scheme: Scheme,
+    /// v1 in a key that is on its way to v2: the answer carries `Deprecation`.
+    pub deprecated: bool,
+    /// SHA-256 of the body, where the scheme needed it.
+    pub body_sha256: Option<[u8; 32]>,
+    /// What was seen.
+    pub report: Report,
+}

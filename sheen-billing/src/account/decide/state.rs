@@ -1,0 +1,402 @@
+//! What decisions are made from, and what they change.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use sheen_core::id::{OperationId, ProjectId, ReservationId, UserId};
+use sheen_core::seconds::Seconds;
+use sheen_core::time::{Day, Timestamp};
+
+use super::super::ledger::{Entry, Totals};
+use super::super::types::{Bucket, Committed, Released, Reserved};
+
+/// Seconds by bucket, in the order of [`Bucket::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Slices {
+    /// Of a day's gift.
+    pub daily_gift: Seconds,
+    /// Of the welcome bonus.
+    pub welcome_bonus: Seconds,
+    /// Of what was bought.
+    pub paid: Seconds,
+}
+
+impl Slices {
+    /// The seconds of one bucket.
+    #[must_use]
+    pub const fn of(&self, bucket: Bucket) -> Seconds {
+        match bucket {
+            Bucket::DailyGift => self.daily_gift,
+            Bucket::WelcomeBonus => self.welcome_bonus,
+            Bucket::Paid => self.paid,
+        }
+    }
+
+    pub(crate) const fn of_mut(&mut self, bucket: Bucket) -> &mut Seconds {
+        match bucket {
+            Bucket::DailyGift => &mut self.daily_gift,
+            Bucket::WelcomeBonus => &mut self.welcome_bonus,
+            Bucket::Paid => &mut self.paid,
+        }
+    }
+
+    /// The sum, unless it is out of range.
+    #[must_use]
+    pub fn sum(&self) -> Option<Seconds> {
+        self.daily_gift
+            .checked_add(self.welcome_bonus)?
+            .checked_add(self.paid)
+    }
+}
+
+/// Sums per bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Buckets {
+    /// The day's gift.
+    pub daily_gift: Totals,
+    /// The welcome bonus.
+    pub welcome_bonus: Totals,
+    /// What was bought.
+    pub paid: Totals,
+}
+
+impl Buckets {
+    /// The sums of one bucket.
+    #[must_use]
+    pub const fn of(&self, bucket: Bucket) -> &Totals {
+        match bucket {
+            Bucket::DailyGift => &self.daily_gift,
+            Bucket::WelcomeBonus => &self.welcome_bonus,
+            Bucket::Paid => &self.paid,
+        }
+    }
+
+    pub(crate) const fn of_mut(&mut self, bucket: Bucket) -> &mut Totals {
+        match bucket {
+            Bucket::DailyGift => &mut self.daily_gift,
+            Bucket::WelcomeBonus => &mut self.welcome_bonus,
+            Bucket::Paid => &mut self.paid,
+        }
+    }
+
+    /// The sums of all three, unless one is out of range.
+    #[must_use]
+    pub fn sum(&self) -> Option<Totals> {
+        self.daily_gift
+            .checked_add(&self.welcome_bonus)?
+            .checked_add(&self.paid)
+    }
+}
+
+/// The fixed-size part of an account: one row of a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Head {
+    /// Whether the first touch was.
+    pub welcomed: bool,
+    /// The last day whose gift was given. It never goes back, so a clock that does gives nothing.
+    pub gift_day: Option<Day>,
+    /// The day that `used_today` and the reserved sums are of. It never goes back.
+    pub day: Option<Day>,
+    /// Charged on `day`.
+    pub used_today: Seconds,
+    /// Held and charged by holds reserved on `day`.
+    pub reserved_today: Seconds,
+    /// The sums per bucket.
+    pub buckets: Buckets,
+    /// The number of the last entry.
+    pub last_entry: u64,
+}
+
+/// A hold and which slices fund it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Hold {
+    /// Its id.
+    pub reservation: ReservationId,
+    /// For which project.
+    pub project: Option<ProjectId>,
+    /// The day it was reserved on, whose gift its gift slice is of.
+    pub day: Day,
+    /// Where it stands.
+    pub state: HoldState,
+}
+
+/// Where a hold stands. Only an open one has seconds and an expiry: an ended one keeps nothing
+/// that could be spent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HoldState {
+    /// It holds seconds.
+    Open {
+        /// Which.
+        slices: Slices,
+        /// From when on it is expired.
+        expires_at: Timestamp,
+    },
+    /// It was charged.
+    Committed,
+    /// It was given back.
+    Released,
+    /// It lapsed.
+    Expired,
+}
+
+/// What a reserve asked, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ReserveRecord {
+    /// How many seconds were asked for.
+    pub seconds: Seconds,
+    /// For which project.
+    pub project: Option<ProjectId>,
+    /// For how long, clamped.
+    pub ttl: Duration,
+    /// The answer as it was given.
+    pub answer: Reserved,
+}
+
+/// What a commit asked, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CommitRecord {
+    /// How many seconds were used.
+    pub seconds: Seconds,
+    /// The answer as it was given; it names the hold that was asked for.
+    pub answer: Committed,
+}
+
+/// An operation id that was used, and what for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Record {
+    /// By a reserve.
+    Reserve(OperationId, ReserveRecord),
+    /// By a commit.
+    Commit(OperationId, CommitRecord),
+    /// By a release. The answer names the hold that was asked for.
+    Release(OperationId, Released),
+}
+
+/// What a step writes, as data: an adapter inserts `entries` and the record, replaces the holds
+/// and project sums named, replaces the head, and moves the version on, if the version still is
+/// `version`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Change {
+    /// The version of the account that this was decided from.
+    pub version: u64,
+    /// The head as it becomes.
+    pub head: Head,
+    /// Entries to insert, their numbers following the last one without a gap.
+    pub entries: Vec<Entry>,
+    /// Holds as they become, new ones among them. One may stand here twice; the last counts.
+    pub holds: Vec<Hold>,
+    /// What projects' holds of `head.day` hold or charged, as it becomes. Sums of an earlier day
+    /// are void.
+    pub projects: BTreeMap<ProjectId, Seconds>,
+    /// The operation id used up by the step.
+    pub record: Option<Record>,
+}
+
+/// A change that was decided from another version of the account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the account moved on from version {decided} to {found}")]
+#[non_exhaustive]
+pub struct StaleChange {
+    /// The version it was decided from.
+    pub decided: u64,
+    /// The version there is.
+    pub found: u64,
+}
+
+/// An account as decisions see it: its head, its holds, and the operations done.
+///
+/// An adapter need not load all: the open holds, and the hold and the record that the command
+/// names, are enough.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    user: UserId,
+    version: u64,
+    head: Head,
+    holds: BTreeMap<ReservationId, Hold>,
+    open: BTreeSet<(Timestamp, ReservationId)>,
+    projects: BTreeMap<ProjectId, Seconds>,
+    reserves: BTreeMap<OperationId, ReserveRecord>,
+    commits: BTreeMap<OperationId, CommitRecord>,
+    releases: BTreeMap<OperationId, Released>,
+}
+
+impl Account {
+    /// The most holds that may be open at once.
+    pub const MAX_OPEN_HOLDS: usize = 10_000;
+
+    /// An account that nobody touched yet.
+    #[must_use]
+    pub const fn untouched(user: UserId) -> Self {
+        Self::load(
+            user,
+            0,
+            Head {
+                welcomed: false,
+                gift_day: None,
+                day: None,
+                used_today: Seconds::ZERO,
+                reserved_today: Seconds::ZERO,
+                buckets: Buckets {
+                    daily_gift: Totals::NONE,
+                    welcome_bonus: Totals::NONE,
+                    paid: Totals::NONE,
+                },
+                last_entry: 0,
+            },
+        )
+    }
+
+    /// An account as an adapter stored it; holds, records and project sums are added after.
+    #[must_use]
+    pub const fn load(user: UserId, version: u64, head: Head) -> Self {
+        Self {
+            user,
+            version,
+            head,
+            holds: BTreeMap::new(),
+            open: BTreeSet::new(),
+            projects: BTreeMap::new(),
+            reserves: BTreeMap::new(),
+            commits: BTreeMap::new(),
+            releases: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a hold, or replaces it.
+    pub fn put_hold(&mut self, hold: Hold) {
+        let id = hold.reservation.clone();
+        if let HoldState::Open { expires_at, .. } = hold.state {
+            self.open.insert((expires_at, id.clone()));
+        }
+        let new_expiry = hold.state.expires_at();
+        let old = self.holds.insert(id.clone(), hold);
+        if let Some(expires_at) = old.and_then(|old| old.state.expires_at())
+            && Some(expires_at) != new_expiry
+        {
+            self.open.remove(&(expires_at, id));
+        }
+    }
+
+    /// Adds a used operation id.
+    pub fn put_record(&mut self, record: Record) {
+        match record {
+            Record::Reserve(operation, record) => {
+                self.reserves.insert(operation, record);
+            }
+            Record::Commit(operation, record) => {
+                self.commits.insert(operation, record);
+            }
+            Record::Release(operation, answer) => {
+                self.releases.insert(operation, answer);
+            }
+        }
+    }
+
+    /// Sets what a project's holds of the head's day hold or charged.
+    pub fn put_project(&mut self, project: ProjectId, reserved: Seconds) {
+        self.projects.insert(project, reserved);
+    }
+
+    /// Applies a change that was decided from this account, and moves its version on. The entries
+    /// are the adapter's to keep.
+    ///
+    /// # Errors
+    /// When it was decided from another version; nothing is written then.
+    pub fn apply(&mut self, change: &Change) -> Result<(), StaleChange> {
+        if change.version != self.version {
+            return Err(StaleChange {
+                decided: change.version,
+                found: self.version,
+            });
+        }
+        if change.head.day != self.head.day {
+            self.projects.clear();
+        }
+        for hold in &change.holds {
+            self.put_hold(hold.clone());
+        }
+        for (project, reserved) in &change.projects {
+            self.projects.insert(project.clone(), *reserved);
+        }
+        if let Some(record) = &change.record {
+            self.put_record(record.clone());
+        }
+        self.head = change.head;
+        self.version += 1;
+        Ok(())
+    }
+
+    /// Whose it is.
+    #[must_use]
+    pub const fn user(&self) -> &UserId {
+        &self.user
+    }
+
+    /// How often it was changed.
+    #[must_use]
+    pub const fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// Its fixed-size part, as written.
+    #[must_use]
+    pub const fn head(&self) -> &Head {
+        &self.head
+    }
+
+    /// One of its holds, as written: it may have lapsed since.
+    #[must_use]
+    pub fn hold(&self, reservation: &ReservationId) -> Option<&Hold> {
+        self.holds.get(reservation)
+    }
+
+    /// How many holds are open, lapsed but unswept ones counted.
+    #[must_use]
+    pub fn open_holds(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Open holds whose expiry is not after `now`, oldest expiry first.
+    pub(super) fn lapsed(&self, now: Timestamp) -> impl Iterator<Item = &Hold> {
+        self.open
+            .iter()
+            .take_while(move |(expires_at, _)| *expires_at <= now)
+            .filter_map(|(_, id)| self.holds.get(id))
+    }
+
+    pub(super) fn project(&self, project: &ProjectId) -> Seconds {
+        self.projects.get(project).copied().unwrap_or_default()
+    }
+
+    pub(super) fn reserved(&self, operation: &OperationId) -> Option<&ReserveRecord> {
+        self.reserves.get(operation)
+    }
+
+    pub(super) fn committed(&self, operation: &OperationId) -> Option<&CommitRecord> {
+        self.commits.get(operation)
+    }
+
+    pub(super) fn released(&self, operation: &OperationId) -> Option<&Released> {
+        self.releases.get(operation)
+    }
+}
+
+impl HoldState {
+    /// From when on it is expired, while it is open.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<Timestamp> {
+        match self {
+            Self::Open { expires_at, .. } => Some(*expires_at),
+            Self::Committed | Self::Released | Self::Expired => None,
+        }
+    }
+}

@@ -1,0 +1,287 @@
+//! A log in this process's memory, bounded.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use sheen_core::entropy::Entropy;
+use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::id::{BuildId, BuildSessionId, UserId};
+use sheen_core::time::{Clock, Timestamp};
+use sheen_core::token::FencingToken;
+
+use super::decide::{AppendDecision, StreamPosition};
+use super::store::EventLog;
+use super::types::{Append, AppendOutcome, Event, NewStream, Page, StreamHead, Visibility};
+
+/// How much a [`MemoryEventLog`] holds. At a bound it refuses with
+/// [`StoreErrorKind::Full`] and forgets nothing.
+///
+/// A stream that could be opened always has room for its first [`RESERVED`](Self::RESERVED)
+/// events, and for as many more beyond the bounds when the append ends the build: what is admitted
+/// can begin and can end.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct MemoryLogConfig {
+    /// The most streams, 100,000.
+    pub max_streams: usize,
+    /// The most events of one stream, hidden ones too, 100,000.
+    pub max_events_per_stream: usize,
+    /// The most bytes of data of all events together, 512 MiB. No stream is opened beyond it.
+    pub max_bytes: usize,
+}
+
+impl MemoryLogConfig {
+    /// Events that a stream has room for whatever the bounds say: the first ones and the last.
+    pub const RESERVED: usize = 16;
+}
+
+impl Default for MemoryLogConfig {
+    fn default() -> Self {
+        Self {
+            max_streams: 100_000,
+            max_events_per_stream: 100_000,
+            max_bytes: 512 << 20,
+        }
+    }
+}
+
+/// An event log in memory: what it holds is gone with the process.
+#[derive(Debug)]
+pub struct MemoryEventLog {
+    clock: Arc<dyn Clock>,
+    state: Mutex<LogState>,
+}
+
+/// What a [`MemoryEventLog`] holds, for a step across rooms.
+#[derive(Debug)]
+pub struct LogState {
+    entropy: Arc<dyn Entropy>,
+    config: MemoryLogConfig,
+    streams: HashMap<BuildId, Stream>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Stream {
+    user: UserId,
+    session: BuildSessionId,
+    epoch: u64,
+    position: StreamPosition,
+    /// Visible and hidden, in commit order.
+    events: Vec<Event>,
+    /// Where in `events` the visible ones are: that of seq n at n - 1.
+    visible: Vec<usize>,
+    /// Where in `events` a named append begins, and how many it has.
+    keys: HashMap<Arc<str>, (usize, usize)>,
+}
+
+impl Stream {
+    fn head(&self) -> StreamHead {
+        let mut head = StreamHead::new(self.user.clone(), self.session.clone(), self.epoch);
+        head.head = self.position.head;
+        head.closed = self.position.closed;
+        head.ended_by.clone_from(&self.position.ended_by);
+        head
+    }
+}
+
+impl MemoryEventLog {
+    /// An empty log. `entropy` gives each stream its epoch.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>, config: MemoryLogConfig) -> Self {
+        Self {
+            clock,
+            state: Mutex::new(LogState {
+                entropy,
+                config,
+                streams: HashMap::new(),
+                bytes: 0,
+            }),
+        }
+    }
+
+    /// The log's contents, for a step across rooms. Take locks in the order idempotency, builds,
+    /// credits, log, and hold none over an await.
+    pub fn lock(&self) -> MutexGuard<'_, LogState> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LogState {
+    /// Whether [`open`](Self::open) would go through: `Some` is the stream that is open already.
+    ///
+    /// # Errors
+    /// `Full` when there is no room for another stream.
+    pub fn check_open(&self, stream: &NewStream) -> Result<Option<StreamHead>, StoreError> {
+        if let Some(open) = self.streams.get(&stream.build) {
+            return Ok(Some(open.head()));
+        }
+        if self.streams.len() >= self.config.max_streams || self.bytes >= self.config.max_bytes {
+            return Err(StoreError::new(StoreErrorKind::Full));
+        }
+        Ok(None)
+    }
+
+    /// Opens a stream; one that is open is left as it is.
+    ///
+    /// # Errors
+    /// `Full` when there is no room for another stream.
+    pub fn open(&mut self, stream: NewStream) -> Result<StreamHead, StoreError> {
+        if let Some(open) = self.check_open(&stream)? {
+            return Ok(open);
+        }
+        let opened = Stream {
+            user: stream.user,
+            session: stream.session,
+            epoch: self.draw_epoch(),
+            position: StreamPosition::default(),
+            events: Vec::new(),
+            visible: Vec::new(),
+            keys: HashMap::new(),
+        };
+        let head = opened.head();
+        self.streams.insert(stream.build, opened);
+        Ok(head)
+    }
+
+    fn draw_epoch(&self) -> u64 {
+        let mut bytes = [0; 8];
+        self.entropy.fill(&mut bytes);
+        (u64::from_le_bytes(bytes) & StreamHead::MAX_EPOCH).max(1)
+    }
+
+    /// What [`append`](Self::append) would refuse with; `None` when it would write. A stream that
+    /// is yet to be opened in the same step is `NotFound` here: its first
+    /// [`RESERVED`](MemoryLogConfig::RESERVED) events need no check but
+    /// [`check_open`](Self::check_open).
+    ///
+    /// # Errors
+    /// `Rejected` when the append is not well formed, `Full` when there is no room.
+    pub fn check_append(&self, append: &Append) -> Result<Option<AppendOutcome>, StoreError> {
+        if !append.is_well_formed() {
+            return Err(StoreError::new(StoreErrorKind::Rejected));
+        }
+        let Some(stream) = self.streams.get(&append.build) else {
+            return Ok(Some(AppendOutcome::NotFound));
+        };
+        if let Some(&(from, count)) = append.key.as_ref().and_then(|key| stream.keys.get(key)) {
+            let first = stream.events[from..from + count].to_vec();
+            return Ok(Some(AppendOutcome::Duplicate(first)));
+        }
+        match stream.position.decide(append.token) {
+            AppendDecision::Fenced => Ok(Some(AppendOutcome::Fenced)),
+            AppendDecision::Closed => Ok(Some(AppendOutcome::Closed)),
+            AppendDecision::Append if self.has_room(stream, append) => Ok(None),
+            AppendDecision::Append => Err(StoreError::new(StoreErrorKind::Full)),
+        }
+    }
+
+    fn has_room(&self, stream: &Stream, append: &Append) -> bool {
+        let reserved = MemoryLogConfig::RESERVED;
+        let events = stream.events.len() + append.events.len();
+        let bytes = self.bytes + append.events.iter().map(|e| e.data.len()).sum::<usize>();
+        if events <= reserved {
+            return true;
+        }
+        if append.ends_build() {
+            return events <= self.config.max_events_per_stream.saturating_add(reserved);
+        }
+        events <= self.config.max_events_per_stream && bytes <= self.config.max_bytes
+    }
+
+    /// Appends events at `now`.
+    ///
+    /// # Errors
+    /// `Rejected` when the append is not well formed, `Full` when there is no room.
+    pub fn append(&mut self, now: Timestamp, append: Append) -> Result<AppendOutcome, StoreError> {
+        if let Some(outcome) = self.check_append(&append)? {
+            return Ok(outcome);
+        }
+        let Some(stream) = self.streams.get_mut(&append.build) else {
+            return Ok(AppendOutcome::NotFound);
+        };
+        let events = stream
+            .position
+            .number(now, &append.build, &stream.session, append.events);
+        let from = stream.events.len();
+        for (offset, event) in events.iter().enumerate() {
+            self.bytes += event.data.len();
+            if event.visibility == Visibility::User {
+                stream.visible.push(from + offset);
+            }
+        }
+        if let Some(key) = append.key {
+            stream.keys.insert(key, (from, events.len()));
+        }
+        stream.events.extend_from_slice(&events);
+        Ok(AppendOutcome::Appended(events))
+    }
+
+    /// From now on only `token` may append, unless a later one was raised before; `false` when
+    /// there is no such stream.
+    pub fn raise(&mut self, build: &BuildId, token: FencingToken) -> bool {
+        let stream = self.streams.get_mut(build);
+        stream.map(|s| s.position.raise(token)).is_some()
+    }
+
+    /// Ends a stream; `false` when there is none.
+    pub fn close(&mut self, build: &BuildId) -> bool {
+        let stream = self.streams.get_mut(build);
+        stream.map(|s| s.position.closed = true).is_some()
+    }
+
+    /// Visible events with a seq above `after`, at most `limit`; `None` when there is no such
+    /// stream.
+    #[must_use]
+    pub fn read(&self, build: &BuildId, after: u64, limit: u32) -> Option<Page> {
+        let stream = self.streams.get(build)?;
+        let from = usize::try_from(after).unwrap_or(usize::MAX);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let events = stream
+            .visible
+            .iter()
+            .skip(from)
+            .take(limit)
+            .map(|&at| stream.events[at].clone())
+            .collect();
+        Some(Page::new(events, stream.head()))
+    }
+
+    /// How many streams are kept.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.streams.len()
+    }
+}
+
+#[async_trait]
+impl EventLog for MemoryEventLog {
+    async fn open(&self, stream: NewStream) -> Result<StreamHead, StoreError> {
+        self.lock().open(stream)
+    }
+
+    async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
+        // Inside the lock, so that instants are taken in commit order.
+        let mut state = self.lock();
+        let now = self.clock.now();
+        state.append(now, append)
+    }
+
+    async fn raise(&self, build: &BuildId, token: FencingToken) -> Result<bool, StoreError> {
+        Ok(self.lock().raise(build, token))
+    }
+
+    async fn close(&self, build: &BuildId) -> Result<bool, StoreError> {
+        Ok(self.lock().close(build))
+    }
+
+    async fn read(
+        &self,
+        build: &BuildId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Option<Page>, StoreError> {
+        Ok(self.lock().read(build, after, limit))
+    }
+}

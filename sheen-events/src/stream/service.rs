@@ -1,0 +1,182 @@
+//! Opening streams, counting them and ending them all.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use event_listener::{Event, EventListener};
+use sheen_core::error::StoreError;
+use sheen_core::runtime::{BoxFuture, Sleep};
+use sheen_core::time::Clock;
+
+use super::body::EventStream;
+use super::resume::{Start, Wanted};
+use super::types::{OpenOutcome, StreamConfig, StreamRequest};
+use super::viewer::Viewer;
+use crate::feed::seq_at;
+use crate::log::EventLog;
+use crate::wake::Wake;
+
+/// The terminal event reaches a viewer within this, whatever becomes of its wake-up.
+const MAX_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The streams of a process. Clones are the same service.
+#[derive(Debug, Clone)]
+pub struct StreamService {
+    shared: Arc<Shared>,
+}
+
+pub(super) struct Shared {
+    log: Arc<dyn EventLog>,
+    wake: Arc<dyn Wake>,
+    sleep: Arc<dyn Sleep>,
+    clock: Arc<dyn Clock>,
+    config: StreamConfig,
+    active: AtomicUsize,
+    is_closing: AtomicBool,
+    closing: Event,
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared")
+            .field("config", &self.config)
+            .field("active", &self.active)
+            .finish_non_exhaustive()
+    }
+}
+
+impl StreamService {
+    /// Streams of `log`, woken by `wake`.
+    #[must_use]
+    pub fn new(
+        log: Arc<dyn EventLog>,
+        wake: Arc<dyn Wake>,
+        sleep: Arc<dyn Sleep>,
+        clock: Arc<dyn Clock>,
+        config: StreamConfig,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                log,
+                wake,
+                sleep,
+                clock,
+                config,
+                active: AtomicUsize::new(0),
+                is_closing: AtomicBool::new(false),
+                closing: Event::new(),
+            }),
+        }
+    }
+
+    /// Opens a stream. Its first frame is there at once.
+    ///
+    /// # Errors
+    /// When the log fails.
+    pub async fn open(&self, request: StreamRequest<'_>) -> Result<OpenOutcome, StoreError> {
+        let StreamRequest {
+            viewer: user,
+            build,
+            resume,
+            token_expires_at,
+            abort_unfinished,
+        } = request;
+        if self.shared.is_closing.load(Ordering::SeqCst) {
+            return Ok(OpenOutcome::ShuttingDown);
+        }
+        let Some(permit) = Permit::take(&self.shared) else {
+            return Ok(OpenOutcome::Full);
+        };
+        // Listen, then read: an event committed in between rings (B1).
+        let listener = self.shared.wake.listen(&build);
+        let wanted = resume.wanted(&build);
+        let guess = match wanted {
+            Ok(Wanted::After { seq, .. }) => seq,
+            _ => 0,
+        };
+        let log = &*self.shared.log;
+        let limit = self.shared.config.page_size.max(1);
+        let Some(page) = log.read(&build, guess, limit).await? else {
+            return Ok(OpenOutcome::NotFound);
+        };
+        if page.stream.user != user {
+            return Ok(OpenOutcome::NotFound);
+        }
+        let has = match wanted {
+            Err(_) => return Ok(OpenOutcome::CursorInvalid),
+            Ok(Wanted::Unknown) => None,
+            Ok(Wanted::After { seq, epoch }) => Some((seq, epoch)),
+            Ok(Wanted::Instant(instant)) => {
+                Some((seq_at(log, &build, &page.stream, instant).await?, None))
+            }
+        };
+        let start = Start::decide(has, &page.stream);
+        let mut viewer = Viewer::new(permit, build, listener, &start, page);
+        viewer.set_end(token_expires_at, abort_unfinished);
+        Ok(OpenOutcome::Open(EventStream::new(viewer)))
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn active(&self) -> usize {
+        self.shared.active.load(Ordering::SeqCst)
+    }
+
+    /// Ends every stream and opens no more. It returns at once; a stream ends when it is next
+    /// polled, which it is woken for.
+    pub fn shutdown(&self) {
+        self.shared.is_closing.store(true, Ordering::SeqCst);
+        self.shared.closing.notify(usize::MAX);
+    }
+}
+
+/// The right to be one of the open streams, given back when dropped.
+pub(super) struct Permit(Arc<Shared>);
+
+impl Permit {
+    fn take(shared: &Arc<Shared>) -> Option<Self> {
+        let most = shared.config.max_streams;
+        let more = |active: usize| (active < most).then_some(active + 1);
+        shared
+            .active
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
+            .ok()?;
+        Some(Self(Arc::clone(shared)))
+    }
+
+    pub(super) fn is_closing(&self) -> bool {
+        self.0.is_closing.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn closing(&self) -> EventListener {
+        self.0.closing.listen()
+    }
+
+    pub(super) fn log(&self) -> Arc<dyn EventLog> {
+        Arc::clone(&self.0.log)
+    }
+
+    pub(super) fn clock(&self) -> &dyn Clock {
+        &*self.0.clock
+    }
+
+    pub(super) fn config(&self) -> &StreamConfig {
+        &self.0.config
+    }
+
+    pub(super) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+        self.0.sleep.sleep(duration)
+    }
+
+    pub(super) fn poll_interval(&self) -> Duration {
+        self.0.wake.poll_interval().min(MAX_POLL_INTERVAL)
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.active.fetch_sub(1, Ordering::SeqCst);
+    }
+}

@@ -1,0 +1,313 @@
+//! One viewer of a stream: listen, read, send, wait.
+
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use sheen_core::error::StoreError;
+use sheen_core::id::{BuildId, BuildSessionId};
+use sheen_core::runtime::BoxFuture;
+use sheen_core::time::Timestamp;
+
+use super::encode::{Control, comment, encode_frame};
+use super::resume::Start;
+use super::service::Permit;
+use super::types::Ended;
+use crate::feed::Cursor;
+use crate::log::{Event, Page};
+use crate::wake::Listener;
+
+/// A chunk is sent once it has so many bytes; the event that passes it is the last in.
+const CHUNK: usize = 32 * 1024;
+/// So many reads may fail one after another before the viewer is sent away to come back.
+const MAX_FAILURES: u32 = 3;
+
+/// What a viewer gets next.
+#[derive(Debug)]
+pub(super) enum Turn {
+    Frames(Bytes),
+    End(Ended),
+}
+
+enum Woken {
+    Read(Result<Option<Page>, StoreError>),
+    Rung,
+    Other,
+}
+
+type Reading = BoxFuture<'static, Result<Option<Page>, StoreError>>;
+
+pub(super) struct Viewer {
+    permit: Permit,
+    build: BuildId,
+    session: BuildSessionId,
+    epoch: u64,
+    token_expires_at: Option<Timestamp>,
+    abort_unfinished: bool,
+    listener: Box<dyn Listener>,
+    /// Frames that are ready: at first the connection's.
+    out: BytesMut,
+    /// Events read and not yet sent.
+    pending: std::vec::IntoIter<Event>,
+    /// The seq sent last, or where the stream begins.
+    position: u64,
+    /// The seq the viewer has: behind `position` only while nothing was sent after a gap or reset.
+    delivered: u64,
+    /// The head at opening; what is up to it is history.
+    backlog: u64,
+    caught_up: bool,
+    /// The stream as last read.
+    head: u64,
+    closed: bool,
+    /// A read that is under way. It outlives a wait, so that keep-alives go on beside a slow one.
+    reading: Option<Reading>,
+    /// Whether the log is to be read as soon as nothing is pending.
+    look: bool,
+    failures: u32,
+    /// On the monotonic clock: when to look again whether rung or not, and to send a comment.
+    look_at: Duration,
+    comment_at: Duration,
+    ending: Option<Ended>,
+}
+
+impl fmt::Debug for Viewer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Viewer")
+            .field("build", &self.build)
+            .field("position", &self.position)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Viewer {
+    /// A viewer whose stream begins at `start`, as decided from `page`.
+    pub(super) fn new(
+        permit: Permit,
+        build: BuildId,
+        listener: Box<dyn Listener>,
+        start: &Start,
+        page: Page,
+    ) -> Self {
+        let Page { events, stream } = page;
+        let mut out = BytesMut::new();
+        let control = Control {
+            session: &stream.session,
+            seq: start.delivered,
+        };
+        control.connection(start, &stream, &mut out);
+        let mut viewer = Self {
+            build,
+            session: stream.session,
+            epoch: stream.epoch,
+            token_expires_at: None,
+            abort_unfinished: false,
+            listener,
+            out,
+            pending: Vec::new().into_iter(),
+            position: start.after,
+            delivered: start.delivered,
+            backlog: stream.head,
+            caught_up: false,
+            head: stream.head,
+            closed: stream.closed,
+            reading: None,
+            look: true,
+            failures: 0,
+            look_at: Duration::ZERO,
+            comment_at: Duration::ZERO,
+            ending: None,
+            permit,
+        };
+        // A page read from elsewhere (before a reset) is read again from the right place.
+        if events.first().is_none_or(|e| e.seq == start.after + 1) {
+            viewer.hold(events);
+        }
+        viewer
+    }
+
+    pub(super) fn set_end(&mut self, expires_at: Option<Timestamp>, abort_unfinished: bool) {
+        self.token_expires_at = expires_at;
+        self.abort_unfinished = abort_unfinished;
+    }
+
+    pub(super) const fn aborts(&self, ended: Ended) -> bool {
+        match ended {
+            Ended::Closed => false,
+            Ended::TokenExpired | Ended::ShuttingDown => self.abort_unfinished,
+            Ended::Interrupted => true,
+        }
+    }
+
+    /// What can be sent, or ended, without waiting.
+    pub(super) fn at_hand(&mut self) -> Option<Turn> {
+        if let Some(ended) = self.ending {
+            return Some(Turn::End(ended));
+        }
+        if self.permit.is_closing() {
+            return Some(Turn::End(Ended::ShuttingDown));
+        }
+        let mut out = std::mem::take(&mut self.out);
+        if self.token_left() == Some(Duration::ZERO) {
+            let cursor = Cursor::new(self.epoch, self.position).encode(&self.build);
+            self.control().token_expired(&cursor, &mut out);
+            self.ending = Some(Ended::TokenExpired);
+        } else {
+            self.fill(&mut out);
+        }
+        if out.is_empty() {
+            return None;
+        }
+        self.comment_at = self.now() + self.permit.config().keep_alive;
+        Some(Turn::Frames(out.freeze()))
+    }
+
+    fn fill(&mut self, out: &mut BytesMut) {
+        while out.len() < CHUNK {
+            if !self.caught_up && self.position >= self.backlog {
+                self.caught_up = true;
+                self.control().caught_up(out);
+            }
+            let Some(event) = self.pending.next() else {
+                if self.caught_up && self.closed && self.position >= self.head {
+                    self.control().closed(out);
+                    self.ending = Some(Ended::Closed);
+                }
+                return;
+            };
+            encode_frame(&event, out);
+            self.position = event.seq;
+            self.delivered = event.seq;
+        }
+    }
+
+    fn control(&self) -> Control<'_> {
+        Control {
+            session: &self.session,
+            seq: self.delivered,
+        }
+    }
+
+    /// What is sent next, however long it takes. When it is dropped half-way nothing is lost.
+    pub(super) async fn turn(&mut self) -> Turn {
+        loop {
+            if let Some(turn) = self.at_hand() {
+                return turn;
+            }
+            if self.now() >= self.comment_at {
+                self.comment_at = self.now() + self.permit.config().keep_alive;
+                return Turn::Frames(comment());
+            }
+            if self.reading.is_none() && (self.look || self.now() >= self.look_at) {
+                self.look = false;
+                self.reading = Some(self.read());
+            }
+            match self.wait().await {
+                Woken::Read(result) => self.take(result),
+                Woken::Rung => self.look = true,
+                Woken::Other => {}
+            }
+        }
+    }
+
+    fn read(&self) -> Reading {
+        let log = self.permit.log();
+        let (build, after) = (self.build.clone(), self.position);
+        let limit = self.permit.config().page_size.max(1);
+        Box::pin(async move { log.read(&build, after, limit).await })
+    }
+
+    /// Waits for the read that is under way or else for a ring, and for whatever is due first.
+    async fn wait(&mut self) -> Woken {
+        let patience = self.patience();
+        let mut closing = self.permit.closing();
+        // Asked after listening: a shutdown in between is not slept through.
+        if self.permit.is_closing() {
+            return Woken::Other;
+        }
+        let mut sleep = self.permit.sleep(patience);
+        let mut rung = match self.reading {
+            Some(_) => None,
+            None => Some(self.listener.rung()),
+        };
+        let reading = &mut self.reading;
+        poll_fn(|cx| {
+            if let Some(read) = reading
+                && let Poll::Ready(result) = read.as_mut().poll(cx)
+            {
+                *reading = None;
+                return Poll::Ready(Woken::Read(result));
+            }
+            if let Some(rung) = &mut rung
+                && rung.as_mut().poll(cx).is_ready()
+            {
+                return Poll::Ready(Woken::Rung);
+            }
+            if Pin::new(&mut closing).poll(cx).is_ready() || sleep.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Woken::Other);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// How long nothing is due.
+    fn patience(&self) -> Duration {
+        let now = self.now();
+        let mut patience = self.comment_at.saturating_sub(now);
+        if self.reading.is_none() {
+            patience = patience.min(self.look_at.saturating_sub(now));
+        }
+        if let Some(left) = self.token_left() {
+            patience = patience.min(left);
+        }
+        patience.max(Duration::from_millis(1))
+    }
+
+    /// Takes a read in; a log that no longer fits what was sent ends the stream.
+    fn take(&mut self, result: Result<Option<Page>, StoreError>) {
+        let page = match result {
+            Ok(Some(page)) => page,
+            Ok(None) => return self.interrupt(),
+            Err(error) => {
+                self.failures += 1;
+                self.look_at = self.now() + self.permit.poll_interval();
+                if !error.is_transient() || self.failures >= MAX_FAILURES {
+                    self.interrupt();
+                }
+                return;
+            }
+        };
+        let Page { events, stream } = page;
+        let next = events.first().map_or(stream.head + 1, |event| event.seq);
+        if stream.epoch != self.epoch || next != self.position + 1 {
+            return self.interrupt();
+        }
+        self.failures = 0;
+        self.head = stream.head;
+        self.closed = stream.closed;
+        self.hold(events);
+    }
+
+    fn interrupt(&mut self) {
+        self.ending = Some(Ended::Interrupted);
+    }
+
+    fn hold(&mut self, events: Vec<Event>) {
+        let last = events.last().map_or(self.position, |event| event.seq);
+        self.look = last < self.head;
+        self.look_at = self.now() + self.permit.poll_interval();
+        self.pending = events.into_iter();
+    }
+
+    fn now(&self) -> Duration {
+        self.permit.clock().monotonic()
+    }
+
+    fn token_left(&self) -> Option<Duration> {
+        let now = self.permit.clock().now();
+        self.token_expires_at.map(|at| at.since(now))
+    }
+}

@@ -1,0 +1,317 @@
+//! The worker: the family's steps under one name.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use event_listener::{Event, EventListener};
+use sheen_billing::account::Reserve;
+use sheen_billing::estimate::{self, OperationType, ProjectSize};
+use sheen_core::build::{
+    Authority, BeatOutcome, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
+    FinishOutcome, NewBuild, Queued,
+};
+use sheen_core::entropy::Entropy;
+use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
+use sheen_core::mode::BuildPermit;
+use sheen_core::runtime::{Sleep, Spawn};
+use sheen_core::seconds::Seconds;
+use sheen_core::time::Clock;
+use sheen_core::token::FencingToken;
+use sheen_events::log::{Append, AppendOutcome, EventLog, EventType, NewEvent};
+use sheen_events::wake::Wake;
+
+use super::observer::{Observers, SettledObserver};
+use super::types::Start;
+use crate::admission::{
+    Admission, Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome, Settled,
+};
+use crate::stop::Stop;
+
+/// What a worker is made of.
+#[derive(Debug, Clone)]
+#[expect(clippy::exhaustive_structs, reason = "wiring: a new part must be noticed")]
+pub struct Parts {
+    /// The atomic steps.
+    pub admission: Arc<dyn Admission>,
+    /// Reading builds.
+    pub builds: Arc<dyn BuildReader>,
+    /// The builds' events.
+    pub log: Arc<dyn EventLog>,
+    /// Telling readers to look.
+    pub wake: Arc<dyn Wake>,
+    /// The wall clock, for naming sessions.
+    pub clock: Arc<dyn Clock>,
+    /// Random bytes, for ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Tasks beside the caller.
+    pub spawn: Arc<dyn Spawn>,
+    /// Waiting.
+    pub sleep: Arc<dyn Sleep>,
+    /// Who hears of settled builds.
+    pub observers: Vec<Arc<dyn SettledObserver>>,
+}
+
+/// Admits, steps, settles and reads builds. Share it behind an `Arc`.
+#[derive(Debug)]
+pub struct Worker {
+    admission: Arc<dyn Admission>,
+    builds: Arc<dyn BuildReader>,
+    log: Arc<dyn EventLog>,
+    wake: Arc<dyn Wake>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    observers: Observers,
+    /// Builds that this process works on. Bounded by the runner's concurrency.
+    running: Mutex<HashMap<BuildId, Stop>>,
+    queue: Event,
+}
+
+impl Worker {
+    /// A worker of these parts.
+    #[must_use]
+    pub fn new(parts: Parts) -> Self {
+        Self {
+            admission: parts.admission,
+            builds: parts.builds,
+            log: parts.log,
+            wake: parts.wake,
+            clock: parts.clock,
+            entropy: parts.entropy,
+            observers: Observers {
+                list: parts.observers,
+                spawn: parts.spawn,
+                sleep: parts.sleep,
+            },
+            running: Mutex::default(),
+            queue: Event::new(),
+        }
+    }
+
+    /// Admits a build: once per key and session, one at a time per project, paid for. What it
+    /// holds is the estimate for the operation and the size of the project's files.
+    ///
+    /// # Errors
+    /// When a store fails; repeat the call with the same key or session.
+    pub async fn start(
+        &self,
+        _permit: BuildPermit,
+        start: Start,
+    ) -> Result<AdmitOutcome, StoreError> {
+        let seconds = self.estimate_of(&start).await?;
+        let session = start.session.unwrap_or_else(|| {
+            BuildSessionId::generate(&start.project, self.clock.now(), &*self.entropy)
+        });
+        let mut build = NewBuild::new(
+            BuildId::generate(&*self.entropy),
+            VersionId::generate(&*self.entropy),
+            start.user,
+            start.project,
+            session,
+            start.input,
+        );
+        build.allow_concurrent = start.allow_concurrent;
+        let id = build.id.clone();
+        let outcome =
+            self.admission.admit(Admit::new(start.call, build, seconds, start.render)).await?;
+        if let AdmitOutcome::Admitted(admitted, _) = &outcome {
+            let build = &admitted.queued.build;
+            tracing::info!(build_id = %id, user_id = %build.user, project_id = %build.project,
+                seconds = seconds.get(), "build admitted");
+            self.queue.notify(usize::MAX);
+            self.wake.ring(&id);
+        }
+        Ok(outcome)
+    }
+
+    async fn estimate_of(&self, start: &Start) -> Result<Seconds, StoreError> {
+        let (operation, files) = match start.input.kind {
+            BuildKind::Update => {
+                let known = self.builds.project_files(&start.project).await?;
+                (OperationType::Update, known.overlaid_by(&start.input.files).len())
+            }
+            _ => (OperationType::MainBuild, start.input.files.len()),
+        };
+        Ok(estimate::estimate(operation, ProjectSize::of_files(files)).estimated_seconds)
+    }
+
+    /// Holds seconds for a project of the user's, or for no project.
+    ///
+    /// # Errors
+    /// When a store fails; repeat the call.
+    pub async fn reserve(&self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
+        self.admission.reserve(reserve).await
+    }
+
+    /// Takes the oldest queued build, if there is one.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub async fn claim(&self, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
+        let claimed = self.admission.claim(worker).await?;
+        if let Some(claimed) = &claimed {
+            let build = &claimed.build;
+            tracing::info!(build_id = %build.id, user_id = %build.user, project_id = %build.project,
+                token = %build.token, waited_ms = claimed.waited.as_millis(), "build claimed");
+            self.wake.ring(&build.id);
+        }
+        Ok(claimed)
+    }
+
+    /// Appends a claim's events to its build's log. How a build ends is said by
+    /// [`finish`](Self::finish) alone, once: events of those types are refused here.
+    ///
+    /// # Errors
+    /// When the log fails, or an event says that the build ended.
+    pub async fn step(
+        &self,
+        build: &BuildId,
+        token: FencingToken,
+        events: Vec<NewEvent>,
+    ) -> Result<AppendOutcome, StoreError> {
+        let ends = [EventType::DEPLOY_COMPLETED, EventType::DEPLOY_FAILED];
+        if events.iter().any(|event| ends.contains(&event.kind)) {
+            return Err(StoreError::new(StoreErrorKind::Rejected));
+        }
+        let outcome = self.log.append(Append::new(build.clone(), token, events)).await?;
+        if matches!(outcome, AppendOutcome::Appended(_)) {
+            self.wake.ring(build);
+        }
+        Ok(outcome)
+    }
+
+    /// Keeps a claim alive, and its hold with it.
+    ///
+    /// # Errors
+    /// When a store fails.
+    pub async fn heartbeat(
+        &self,
+        build: &BuildId,
+        token: FencingToken,
+    ) -> Result<BeatOutcome, StoreError> {
+        self.admission.beat(build, token).await
+    }
+
+    /// Ends a claim's build.
+    ///
+    /// # Errors
+    /// When a store fails; repeat the call until it answers.
+    pub async fn finish(
+        &self,
+        build: &BuildId,
+        token: FencingToken,
+        ending: Ending,
+    ) -> Result<SettleOutcome, StoreError> {
+        self.settle(Finish::new(build.clone(), Authority::Claim(token), ending)).await
+    }
+
+    /// Calls a build off for its owner.
+    ///
+    /// # Errors
+    /// When a store fails; repeat the call.
+    pub async fn cancel(
+        &self,
+        user: &UserId,
+        build: &BuildId,
+    ) -> Result<SettleOutcome, StoreError> {
+        let ending = Ending::Failed {
+            reason: FailureReason::Cancelled,
+            error: "The build was cancelled.".into(),
+        };
+        self.settle(Finish::new(build.clone(), Authority::Owner(user.clone()), ending)).await
+    }
+
+    /// Ends builds whose queue or heartbeat deadline has passed, at most `limit`; says how many.
+    ///
+    /// # Errors
+    /// When a store fails; what was ended until then is ended.
+    pub async fn sweep(&self, limit: u32) -> Result<u32, StoreError> {
+        let mut ended = 0;
+        for build in self.builds.overdue(limit).await? {
+            let ending = Ending::Failed {
+                reason: FailureReason::TimedOut,
+                error: "The build took too long and was stopped.".into(),
+            };
+            let finish = Finish::new(build.id, Authority::Sweep, ending);
+            if let SettleOutcome::Settled(_) = self.settle(finish).await? {
+                ended += 1;
+            }
+        }
+        Ok(ended)
+    }
+
+    async fn settle(&self, finish: Finish) -> Result<SettleOutcome, StoreError> {
+        let id = finish.build.clone();
+        let outcome = self.admission.settle(finish).await?;
+        match &outcome {
+            SettleOutcome::Settled(settled) => self.announce(settled),
+            // It is over, by whomever: a builder of ours that still works on it must stop.
+            SettleOutcome::Unchanged(
+                FinishOutcome::Fenced(_) | FinishOutcome::AlreadyEnded(_),
+            ) => self.stop_running(&id),
+            SettleOutcome::Unchanged(_) => {}
+        }
+        Ok(outcome)
+    }
+
+    fn announce(&self, settled: &Settled) {
+        let build = &settled.build;
+        tracing::info!(build_id = %build.id, user_id = %build.user, project_id = %build.project,
+            status = build.status.as_str(), reason = build.reason.map(|reason| reason.as_str()),
+            charge = ?settled.charge, "build settled");
+        self.wake.ring(&build.id);
+        self.stop_running(&build.id);
+        self.observers.notify(settled);
+        self.queue.notify(usize::MAX);
+    }
+
+    /// The user's build and its place in the queue; `None` for another user's.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn build(
+        &self,
+        user: &UserId,
+        build: &BuildId,
+    ) -> Result<Option<Queued>, StoreError> {
+        let found = self.builds.get(build).await?;
+        Ok(found.filter(|queued| queued.build.user == *user))
+    }
+
+    /// Who owns `project`, if anyone does.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn owner(&self, project: &ProjectId) -> Result<Option<UserId>, StoreError> {
+        self.builds.owner(project).await
+    }
+
+    /// Completes when a build may have been queued since the listener was made.
+    pub(crate) fn listen_to_queue(&self) -> EventListener {
+        self.queue.listen()
+    }
+
+    pub(crate) fn run_begins(&self, build: &BuildId, stop: Stop) {
+        self.running().insert(build.clone(), stop);
+    }
+
+    pub(crate) fn run_ends(&self, build: &BuildId) {
+        self.running().remove(build);
+    }
+
+    pub(crate) fn running_builds(&self) -> Vec<BuildId> {
+        let mut builds: Vec<BuildId> = self.running().keys().cloned().collect();
+        builds.sort();
+        builds
+    }
+
+    fn stop_running(&self, build: &BuildId) {
+        if let Some(stop) = self.running().get(build) {
+            stop.stop();
+        }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<BuildId, Stop>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

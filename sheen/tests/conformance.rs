@@ -1,0 +1,3 @@
+use crate::support::Rooms;
+
+sheen::admission_conformance!(Rooms::new().harness());

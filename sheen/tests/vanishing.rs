@@ -1,0 +1,288 @@
+//! Callers that vanish at any await: 10,000 random operations, each dropped after a random number
+//! of polls, and no second is ever lost, doubled or stuck.
+
+use std::collections::BTreeMap;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use sheen::admission::{
+    Admission, Admit, AdmitOutcome, Admitted, KeyedCall, ProjectReserveOutcome, SettleOutcome,
+};
+use sheen::worker::{Start, Worker};
+use sheen_billing::account::{
+    Commit, CreditReader, CreditStore, CreditSweep, GrantStore, Purchase, Release, Reserve,
+};
+use sheen_core::build::{
+    BeatOutcome, BuildInput, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
+};
+use sheen_core::error::StoreError;
+use sheen_core::files::FileSet;
+use sheen_core::id::{
+    BuildId, BuildSessionId, OperationId, PaymentId, PrincipalId, ProjectId, ReservationId, UserId,
+    WorkerId,
+};
+use sheen_core::idempotency::{Fingerprint, IdempotencyKey, Scope, StoredAnswer};
+use sheen_core::mode::permit;
+use sheen_core::runtime::BoxFuture;
+use sheen_core::seconds::Seconds;
+use sheen_core::token::FencingToken;
+use sheen_events::log::EventLog;
+
+use crate::support::Rooms;
+
+/// Admission with an await before and after each step, where a caller can vanish: before it is
+/// done, and after it is done but before the answer is seen.
+#[derive(Debug)]
+struct Slow(Arc<dyn Admission>);
+
+#[async_trait]
+impl Admission for Slow {
+    async fn admit(&self, admit: Admit) -> Result<AdmitOutcome, StoreError> {
+        tokio::task::yield_now().await;
+        let outcome = self.0.admit(admit).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+
+    async fn claim(&self, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
+        tokio::task::yield_now().await;
+        let outcome = self.0.claim(worker).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+
+    async fn beat(&self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
+        tokio::task::yield_now().await;
+        let outcome = self.0.beat(build, token).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+
+    async fn settle(&self, finish: Finish) -> Result<SettleOutcome, StoreError> {
+        tokio::task::yield_now().await;
+        let outcome = self.0.settle(finish).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+
+    async fn reserve(&self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
+        tokio::task::yield_now().await;
+        let outcome = self.0.reserve(reserve).await;
+        tokio::task::yield_now().await;
+        outcome
+    }
+}
+
+/// Polls `future` at most `polls` times, then drops it.
+fn vanish_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+            return Some(value);
+        }
+    }
+    None
+}
+
+struct World {
+    rooms: Rooms,
+    worker: Arc<Worker>,
+    dice: fastrand::Rng,
+    builds: Vec<(UserId, BuildId)>,
+    holds: Vec<ReservationId>,
+}
+
+impl World {
+    fn new(seed: u64) -> Self {
+        let rooms = Rooms::new();
+        let mut parts = rooms.parts(Vec::new());
+        parts.admission = Arc::new(Slow(rooms.admission.clone()));
+        let worker = Arc::new(Worker::new(parts));
+        Self { rooms, worker, dice: fastrand::Rng::with_seed(seed), builds: Vec::new(), holds: Vec::new() }
+    }
+
+    fn user(&mut self) -> UserId {
+        UserId::parse(&format!("u{}", self.dice.u8(..3))).unwrap()
+    }
+
+    fn operation(&mut self) -> OperationId {
+        OperationId::parse(&format!("o{}", self.dice.u16(..400))).unwrap()
+    }
+
+    fn polls(&mut self) -> u32 {
+        if self.dice.u8(..3) == 0 { self.dice.u32(..4) } else { 100 }
+    }
+
+    fn start(&mut self) {
+        let user = self.user();
+        let project = ProjectId::parse(&format!("p{}", self.dice.u8(..4))).unwrap();
+        let kind = if self.dice.bool() { BuildKind::Create } else { BuildKind::Update };
+        let input = BuildInput::new(kind, "a site", FileSet::default());
+        let render = |admitted: &Admitted| {
+            let id = admitted.queued.build.id.as_str().as_bytes();
+            StoredAnswer::new(202, Vec::new(), id, "req_1")
+        };
+        let mut start = Start::new(user.clone(), project, input, Arc::new(render));
+        start.allow_concurrent = self.dice.u8(..4) == 0;
+        if self.dice.bool() {
+            let text = format!("s{}", self.dice.u16(..500));
+            start.session = Some(BuildSessionId::parse(&text).unwrap());
+        }
+        if self.dice.bool() {
+            let key = format!("k{}", self.dice.u16(..500));
+            let scope = Scope::new(PrincipalId::parse("front").unwrap(), user.clone());
+            let key = IdempotencyKey::parse(key.as_bytes()).unwrap();
+            start.call = Some(KeyedCall::new(scope, key, Fingerprint::of("POST", "/", "", &[0; 32])));
+        }
+        let polls = self.polls();
+        let worker = Arc::clone(&self.worker);
+        vanish_after(polls, worker.start(permit(None, None).unwrap(), start));
+    }
+
+    fn some_build(&mut self) -> Option<(UserId, BuildId, FencingToken)> {
+        if self.builds.is_empty() {
+            return None;
+        }
+        let index = self.dice.usize(..self.builds.len());
+        let (user, id) = self.builds[index].clone();
+        let found = vanish_after(10, self.rooms.builds.get(&id)).unwrap().unwrap();
+        let token = found.map_or(FencingToken::ZERO, |queued| queued.build.token);
+        let token = if self.dice.u8(..8) == 0 { token.next() } else { token };
+        Some((user, id, token))
+    }
+
+    fn finish(&mut self) {
+        let Some((user, id, token)) = self.some_build() else { return };
+        let polls = self.polls();
+        let worker = Arc::clone(&self.worker);
+        let ending = match self.dice.u8(..4) {
+            0 => Ending::Failed { reason: FailureReason::BuildFailed, error: "broke".into() },
+            1 => {
+                vanish_after(polls, worker.cancel(&user, &id));
+                return;
+            }
+            2 => {
+                vanish_after(polls, worker.heartbeat(&id, token));
+                return;
+            }
+            _ => Ending::Deployed {
+                preview_url: "https://preview.test/".into(),
+                seconds: Seconds::from_u32(self.dice.u32(..1000)),
+            },
+        };
+        vanish_after(polls, worker.finish(&id, token, ending));
+    }
+
+    fn credits(&mut self) {
+        let user = self.user();
+        let operation = self.operation();
+        let seconds = Seconds::from_u32(self.dice.u32(1..400));
+        let polls = self.polls();
+        let credits = Arc::clone(&self.rooms.credits);
+        let hold = (!self.holds.is_empty()).then(|| self.holds[self.dice.usize(..self.holds.len())].clone());
+        match (self.dice.u8(..4), hold) {
+            (0, Some(hold)) => {
+                vanish_after(polls, credits.commit(Commit::new(hold, operation, seconds)));
+            }
+            (1, Some(hold)) => {
+                vanish_after(polls, credits.release(Release::new(hold, operation)));
+            }
+            (2, _) => {
+                let payment = PaymentId::parse(&format!("pay{}", self.dice.u16(..200))).unwrap();
+                vanish_after(polls, credits.credit(Purchase::new(user, payment, seconds)));
+            }
+            _ => {
+                let mut reserve = Reserve::new(user, operation, seconds);
+                reserve.ttl = Duration::from_secs(self.dice.u64(60..7200));
+                self.holds.push(reserve.reservation_id());
+                vanish_after(polls, credits.reserve(reserve));
+            }
+        }
+    }
+
+    fn step(&mut self) {
+        match self.dice.u8(..12) {
+            0..=3 => self.start(),
+            4 | 5 => {
+                let polls = self.polls();
+                let worker = Arc::clone(&self.worker);
+                vanish_after(polls, worker.claim(&WorkerId::parse("w1").unwrap()));
+            }
+            6 | 7 => self.finish(),
+            8 | 9 => self.credits(),
+            10 => {
+                let polls = self.polls();
+                let worker = Arc::clone(&self.worker);
+                vanish_after(polls, worker.sweep(10));
+                vanish_after(polls, self.rooms.credits.expire(10));
+            }
+            _ => {
+                let longest = if self.dice.u8(..10) == 0 { 90_000 } else { 120 };
+                let seconds = self.dice.u64(..longest);
+                self.rooms.clock.advance(Duration::from_secs(seconds));
+            }
+        }
+        // A vanished caller knows no ids; the test reads them where an operator would.
+        let state = self.rooms.builds.lock();
+        self.builds = state.all().map(|build| (build.user.clone(), build.id.clone())).collect();
+    }
+
+    fn conserved(&self) {
+        let mut sums = [0; 5];
+        for user in ["u0", "u1", "u2"] {
+            let user = UserId::parse(user).unwrap();
+            let totals =
+                vanish_after(10, self.rooms.credits.totals(Some(&user))).unwrap().unwrap();
+            let parts = [totals.granted, totals.available, totals.held, totals.charged, totals.breakage]
+                .map(Seconds::get);
+            assert_eq!(parts[0], parts[1..].iter().sum::<u64>(), "{user}: {totals:?}");
+            for (sum, part) in sums.iter_mut().zip(parts) {
+                *sum += part;
+            }
+        }
+        let all = vanish_after(10, self.rooms.credits.totals(None)).unwrap().unwrap();
+        let all = [all.granted, all.available, all.held, all.charged, all.breakage];
+        assert_eq!(all.map(Seconds::get), sums);
+    }
+
+    fn builds_are_sound(&self) {
+        let mut active: BTreeMap<ProjectId, u32> = BTreeMap::new();
+        for (_, id) in &self.builds {
+            let build = vanish_after(10, self.rooms.builds.get(id)).unwrap().unwrap().unwrap().build;
+            if build.status.is_active() && !build.allow_concurrent {
+                *active.entry(build.project.clone()).or_default() += 1;
+            }
+            let page = vanish_after(10, self.rooms.log.read(id, 0, 500)).unwrap().unwrap().unwrap();
+            let ends = page
+                .events
+                .iter()
+                .filter(|event| matches!(event.kind.as_str(), "deploy_completed" | "deploy_failed"))
+                .count();
+            assert_eq!(ends, usize::from(!build.status.is_active()), "{build:?}");
+            assert_eq!(page.stream.closed, !build.status.is_active());
+        }
+        assert!(active.values().all(|count| *count <= 1), "one active build a project");
+    }
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_callers_vanish() {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let _entered = runtime.enter();
+    for seed in [1, 2] {
+        let mut world = World::new(seed);
+        for step in 0..5_000 {
+            world.step();
+            world.conserved();
+            if step % 250 == 0 {
+                world.builds_are_sound();
+            }
+        }
+        world.builds_are_sound();
+        assert!(world.builds.len() > 100, "the run admitted builds: {}", world.builds.len());
+    }
+}
