@@ -70,6 +70,8 @@
 pub mod decide;
 mod ledger;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod store;
 mod types;
 
@@ -78,5 +80,7 @@ pub mod conformance;
 
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
+#[cfg(feature = "postgres")]
+pub use postgres::PgCreditStore;
 pub use store::{CreditReader, CreditStore, CreditSweep, GrantStore};
 pub use types::*;
