@@ -23,7 +23,7 @@
 //! 10. A clock that steps back stays, for gifts, usage and caps, on the last day an account saw.
 //!
 //! The rules live in [`decide`], pure; the stores' numbered contracts stand at [`CreditStore`],
-//! [`GrantStore`], [`CreditReader`] and [`CreditSweep`], and the `conformance` feature tests them.
+//! [`GrantStore`], [`CreditReader`], [`CreditSweep`] and [`CreditAudit`], and the `conformance` feature tests them.
 //!
 //! # A build, paid
 //!
@@ -67,6 +67,7 @@
 //! # }
 //! ```
 
+mod audit;
 pub mod decide;
 mod ledger;
 mod memory;
@@ -78,9 +79,10 @@ mod types;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use audit::{Audit, Books, Drift, Figure};
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
 #[cfg(feature = "postgres")]
 pub use postgres::PgCreditStore;
-pub use store::{CreditReader, CreditStore, CreditSweep, GrantStore};
+pub use store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 pub use types::*;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use sheen_billing::account::conformance::CreditHarness;
 use sheen_billing::account::{
-    AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, CreditPolicy, CreditReader,
-    CreditStore, CreditSweep, Entry, Extend, ExtendOutcome, GrantStore, PgCreditStore, Purchase,
-    PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome, Totals,
+    AccountView, Audit, Commit, CommitOutcome, CreditAudit, CreditCommand, CreditOutcome,
+    CreditPolicy, CreditReader, CreditStore, CreditSweep, Drift, Entry, Extend, ExtendOutcome,
+    GrantStore, PgCreditStore, Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve,
+    ReserveOutcome, Totals,
 };
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
@@ -18,7 +19,7 @@ use super::World;
 
 fn harness_over<S>(world: World, store: Arc<S>) -> CreditHarness
 where
-    S: CreditStore + GrantStore + CreditReader + CreditSweep,
+    S: CreditStore + GrantStore + CreditReader + CreditSweep + CreditAudit,
 {
     let pool = world.pool.clone();
     let options = world.database.options();
@@ -71,6 +72,8 @@ mod s3_generic_plans_without_nested_loops {
             options.options([
                 ("plan_cache_mode", "force_generic_plan"),
                 ("enable_nestloop", "off"),
+                // The cost of a plan that is switched off would start the compiler each time.
+                ("jit", "off"),
             ])
         })
         .await;
@@ -140,6 +143,16 @@ impl CreditReader for Strangers {
 impl CreditSweep for Strangers {
     async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
         self.one().expire(limit).await
+    }
+}
+
+#[async_trait]
+impl CreditAudit for Strangers {
+    async fn verify(&self, user: &UserId) -> Result<Vec<Drift>, StoreError> {
+        self.one().verify(user).await
+    }
+    async fn verify_all(&self, after: Option<&UserId>, limit: u32) -> Result<Audit, StoreError> {
+        self.one().verify_all(after, limit).await
     }
 }
 

@@ -22,6 +22,7 @@ mod rows;
 mod session;
 mod step;
 mod sweep;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

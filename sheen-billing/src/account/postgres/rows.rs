@@ -35,7 +35,7 @@ pub(super) struct StateRow {
 }
 
 #[derive(Debug, Deserialize)]
-struct AccountRow {
+pub(super) struct AccountRow {
     version: u64,
     welcomed: bool,
     gift_day: Option<i64>,
@@ -161,7 +161,11 @@ impl StateRow {
 }
 
 impl AccountRow {
-    fn head(&self) -> Head {
+    pub(super) fn open_holds(&self) -> u64 {
+        u64::try_from(self.open_holds).unwrap_or(u64::MAX)
+    }
+
+    pub(super) fn head(&self) -> Head {
         let totals = |granted, available, held, charged, breakage| Totals {
             granted,
             available,
