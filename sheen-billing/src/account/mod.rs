@@ -69,6 +69,7 @@
 
 mod audit;
 pub mod decide;
+mod group;
 mod ledger;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -80,6 +81,7 @@ mod types;
 pub mod conformance;
 
 pub use audit::{Audit, Books, Drift, Figure};
+pub use group::{GroupCommit, GroupSettings};
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
 #[cfg(feature = "postgres")]
