@@ -286,7 +286,17 @@ BEGIN
         paid_breakage = p_figures[18]
     WHERE a.user_id = p_user;
 
-    IF cardinality(p_entry_kind) > 0 THEN
+    -- One row is the usual case, and to unnest a dozen arrays for it costs more than to write it.
+    IF cardinality(p_entry_kind) = 1 THEN
+        INSERT INTO sheen.credit_entries (
+            user_id, number, kind, bucket, from_place, to_place, seconds, reservation_id,
+            operation, created_ms
+        ) VALUES (
+            p_user, p_figures[3], p_entry_kind[1], p_entry_bucket[1], p_entry_from[1],
+            p_entry_to[1], p_entry_seconds[1], p_entry_reservation[1], p_entry_operation[1],
+            credit_apply_v1.now_ms
+        );
+    ELSIF cardinality(p_entry_kind) > 1 THEN
         INSERT INTO sheen.credit_entries (
             user_id, number, kind, bucket, from_place, to_place, seconds, reservation_id,
             operation, created_ms
@@ -298,7 +308,17 @@ BEGIN
             p_entry_reservation, p_entry_operation) WITH ORDINALITY
             AS e (kind, bucket, from_place, to_place, seconds, reservation, operation, n);
     END IF;
-    IF cardinality(p_made_id) > 0 THEN
+    IF cardinality(p_made_id) = 1 THEN
+        INSERT INTO sheen.credit_holds (
+            reservation_id, user_id, operation_id, project_id, seconds, ttl_ms, day, created_ms,
+            answer_gift, answer_welcome, answer_paid, state, gift, welcome, paid, expires_ms
+        ) VALUES (
+            p_made_id[1], p_user, p_made_operation[1], p_made_project[1], p_made_seconds[1],
+            p_made_ttl_ms[1], p_day, credit_apply_v1.now_ms, p_made_answer_gift[1],
+            p_made_answer_welcome[1], p_made_answer_paid[1], p_made_state[1], p_made_gift[1],
+            p_made_welcome[1], p_made_paid[1], credit_apply_v1.now_ms + p_made_lives_ms[1]
+        );
+    ELSIF cardinality(p_made_id) > 1 THEN
         INSERT INTO sheen.credit_holds (
             reservation_id, user_id, operation_id, project_id, seconds, ttl_ms, day, created_ms,
             answer_gift, answer_welcome, answer_paid, state, gift, welcome, paid, expires_ms

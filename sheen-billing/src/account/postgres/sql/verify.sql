@@ -25,18 +25,26 @@ held AS (
         AND h.user_id <= coalesce((SELECT upto FROM bounds), h.user_id)
     GROUP BY h.user_id
 ),
-found AS (
-    SELECT user_id::text COLLATE "C" AS user_id FROM page
-    UNION SELECT user_id FROM moved
-    UNION SELECT user_id FROM held
+-- Joined by sorting or hashing: once over each, however many accounts there are.
+books AS (
+    SELECT parts.user_id,
+        (array_agg(parts.account) FILTER (WHERE parts.account IS NOT NULL))[1] AS account,
+        json_agg(parts.moved) FILTER (WHERE parts.moved IS NOT NULL) AS moved,
+        (array_agg(parts.held) FILTER (WHERE parts.held IS NOT NULL))[1] AS held
+    FROM (
+        SELECT page.user_id::text COLLATE "C" AS user_id, row_to_json(page) AS account,
+            NULL::json AS moved, NULL::json AS held
+        FROM page
+        UNION ALL SELECT moved.user_id, NULL, row_to_json(moved), NULL FROM moved
+        UNION ALL SELECT held.user_id, NULL, NULL, row_to_json(held) FROM held
+    ) AS parts
+    GROUP BY parts.user_id
 )
 SELECT json_build_object(
-    'user', found.user_id,
-    'account', (SELECT row_to_json(page) FROM page WHERE page.user_id = found.user_id),
-    'moved', coalesce((
-        SELECT json_agg(moved) FROM moved WHERE moved.user_id = found.user_id
-    ), '[]'),
-    'held', (SELECT row_to_json(held) FROM held WHERE held.user_id = found.user_id)
+    'user', books.user_id,
+    'account', books.account,
+    'moved', coalesce(books.moved, '[]'),
+    'held', books.held
 )::text AS books
-FROM found
-ORDER BY found.user_id
+FROM books
+ORDER BY books.user_id
