@@ -160,10 +160,24 @@ impl KeyRing {
     /// The key with this id.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&SigningKey> {
-        let place = self
+        self.place_of(id).map(|place| &self.keys[place])
+    }
+
+    /// Where the key with this id stands.
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
+        let found = self
             .by_id
             .binary_search_by(|&at| self.keys[at].id.as_str().cmp(id));
-        place.ok().map(|place| &self.keys[self.by_id[place]])
+        found.ok().map(|found| self.by_id[found])
+    }
+
+    pub(super) fn at(&self, place: usize) -> &SigningKey {
+        &self.keys[place]
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// All keys, in the order given.
@@ -171,10 +185,11 @@ impl KeyRing {
         self.keys.iter()
     }
 
-    /// The keys that a request without a key id is tried against.
-    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
+    /// The places of the keys that a request without a key id is tried against.
+    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = usize> {
         let first = &self.keys[0].principal;
-        let tried = move |key: &&SigningKey| key.principal == *first && key.is_live(now);
-        self.keys.iter().filter(tried)
+        let tried = move |key: &SigningKey| key.principal == *first && key.is_live(now);
+        let keys = self.keys.iter().enumerate();
+        keys.filter_map(move |(place, key)| tried(key).then_some(place))
     }
 }
