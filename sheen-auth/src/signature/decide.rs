@@ -5,9 +5,9 @@ use std::fmt;
 use sheen_core::time::Timestamp;
 
 use super::facts::{Buffers, Facts, Judged};
-use super::key::KeyRing;
+use super::key::{KeyRing, SigningKey};
 use super::modes::{Mode, ModeError, Modes, Policies, Policy};
-use super::types::{Checked, Outcome, Refusal, Report, Request};
+use super::types::{Checked, Outcome, Refusal, Report, Request, Scheme};
 
 /// Buffers for one verification at a time; with a warm one, verifying allocates nothing.
 #[derive(Default)]
@@ -36,7 +36,29 @@ pub struct Verifier {
     locale_order: Option<super::order::LocaleOrder>,
 }
 
-type Verdict<'a> = (Report, Result<Checked<'a>, Refusal>);
+type Verdict<'a> = (Seen<'a>, Result<Checked<'a>, Refusal>);
+
+/// A [`Report`] that owns nothing yet.
+#[derive(Clone, Copy, Default)]
+struct Seen<'a> {
+    key: Option<&'a SigningKey>,
+    scheme: Option<Scheme>,
+    v1: Outcome,
+    v2: Outcome,
+    clock_skew_millis: Option<i64>,
+}
+
+impl Seen<'_> {
+    fn report(self) -> Report {
+        Report {
+            scheme: self.scheme,
+            key_id: self.key.map(|key| key.id().clone()),
+            v1: self.v1,
+            v2: self.v2,
+            clock_skew_millis: self.clock_skew_millis,
+        }
+    }
+}
 
 impl Verifier {
     /// Verifies with the keys of `ring`, all in one mode.
@@ -98,7 +120,7 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> Result<Checked<'a>, Refusal> {
-        self.examine(request, now, scratch).1
+        self.look(request, now, scratch).1
     }
 
     /// The same, with what was seen on the way, for metrics and logs.
@@ -108,9 +130,19 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> (Report, Result<Checked<'a>, Refusal>) {
+        let (seen, checked) = self.look(request, now, scratch);
+        (seen.report(), checked)
+    }
+
+    fn look<'a>(
+        &'a self,
+        request: &Request<'a>,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Verdict<'a> {
         let facts = match Facts::read(request, &mut scratch.0) {
             Ok(facts) => facts,
-            Err(refusal) => return (Report::default(), Err(refusal)),
+            Err(refusal) => return (Seen::default(), Err(refusal)),
         };
         let verdict = self.examine_text(request, &facts, &scratch.0.text, now);
         #[cfg(feature = "locale-order")]
@@ -143,36 +175,38 @@ impl Verifier {
             return self.judge(place, facts, text, now);
         }
         // The same work as for a known id, so that the time does not tell which ids exist.
-        let (mut report, verdict) = self.judge(0, facts, text, now);
-        report.key_id = None;
-        report.scheme = None;
-        report.clock_skew_millis = None;
+        let (judged, verdict) = self.judge(0, facts, text, now);
+        let seen = Seen {
+            v1: judged.v1,
+            v2: judged.v2,
+            ..Seen::default()
+        };
         let refusal = match verdict {
             Err(early @ (Refusal::Missing | Refusal::TimestampInvalid | Refusal::NonceInvalid)) => {
                 early
             }
             _ => Refusal::KeyUnknown,
         };
-        (report, Err(refusal))
+        (seen, Err(refusal))
     }
 
     fn try_all<'a>(&'a self, facts: &Facts<'a>, text: &[u8], now: Timestamp) -> Verdict<'a> {
-        let mut best: Option<(Report, Refusal)> = None;
+        let mut best: Option<(Seen<'a>, Refusal)> = None;
         for place in self.ring.unnamed(now) {
             match self.judge(place, facts, text, now) {
-                (report, Ok(checked)) => return (report, Ok(checked)),
-                (report, Err(refusal)) => {
+                (seen, Ok(checked)) => return (seen, Ok(checked)),
+                (seen, Err(refusal)) => {
                     let better = best
                         .as_ref()
                         .is_none_or(|(_, old)| weight(*old) < weight(refusal));
                     if better {
-                        best = Some((report, refusal));
+                        best = Some((seen, refusal));
                     }
                 }
             }
         }
-        let (report, refusal) = best.unwrap_or((Report::default(), Refusal::Invalid));
-        (report, Err(refusal))
+        let (seen, refusal) = best.unwrap_or((Seen::default(), Refusal::Invalid));
+        (seen, Err(refusal))
     }
 
     /// What one key under its policy makes of the request.
@@ -194,15 +228,15 @@ impl Verifier {
         let (deciding, decision) = decide(policy, v1, v2);
         let fit = deciding.fit();
         let signed_at = fit.and_then(|fit| fit.signed_at);
-        let report = Report {
+        let seen = Seen {
             scheme: fit.map(|fit| fit.scheme),
-            key_id: fit.map(|_| key.id().clone()),
+            key: fit.map(|_| key),
             v1: v1.outcome(),
             v2: v2.outcome(),
             clock_skew_millis: signed_at.map(|at| now.as_millis().saturating_sub(at.as_millis())),
         };
         let checked = decision.map(|fit| facts.checked(key, policy.mode, &fit));
-        (report, checked)
+        (seen, checked)
     }
 }
 

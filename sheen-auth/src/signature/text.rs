@@ -32,14 +32,10 @@ pub(super) fn head(method: &str, path: &str, out: &mut Vec<u8>) {
 /// What stands after the query.
 pub(super) fn tail(body_sha256: &[u8; 32], nonce: &str, timestamp: &str, out: &mut Vec<u8>) {
     let mut hex = [b'\n'; 66];
-    for (pair, byte) in hex[1..65].chunks_exact_mut(2).zip(body_sha256) {
-        pair[0] = HEX[usize::from(byte >> 4)];
-        pair[1] = HEX[usize::from(byte & 15)];
-    }
+    let digits: const_hex::Buffer<32> = const_hex::const_encode(body_sha256);
+    hex[1..65].copy_from_slice(digits.as_bytes());
     out.extend_from_slice(&hex);
     out.extend_from_slice(nonce.as_bytes());
     out.push(b'\n');
     out.extend_from_slice(timestamp.as_bytes());
 }
-
-static HEX: &[u8; 16] = b"0123456789abcdef";

@@ -7,9 +7,23 @@ use super::super::types::Once;
 
 /// Half a keyed SHA-256: spread evenly, and nobody outside can make two alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Digest {
-    pub(super) high: u64,
-    pub(super) low: u64,
+pub(super) struct Digest([u8; 16]);
+
+impl Digest {
+    pub(super) const fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    #[cfg(test)]
+    pub(super) const fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+
+    /// Half of its bits.
+    pub(super) const fn low(self) -> u64 {
+        let [a, b, c, d, e, f, g, h, ..] = self.0;
+        u64::from_le_bytes([a, b, c, d, e, f, g, h])
+    }
 }
 
 /// What kind of thing a digest is of: they never meet.
@@ -48,14 +62,8 @@ impl DigestKey {
         };
         let full = self.0.clone().chain_update([kind]).chain_update(text);
         let full: [u8; 32] = full.finalize().into();
-        let word = |at: usize| {
-            let mut bytes = [0_u8; 8];
-            bytes.copy_from_slice(&full[at..at + 8]);
-            u64::from_le_bytes(bytes)
-        };
-        Digest {
-            high: word(0),
-            low: word(8),
-        }
+        let mut half = [0; 16];
+        half.copy_from_slice(&full[..16]);
+        Digest::from_bytes(half)
     }
 }

@@ -1,56 +1,20 @@
-//! What one principal spent, in generations by the instant at which it may be forgotten.
+//! What one principal spent, by the instant at which it may be forgotten.
 
 use sheen_core::time::Timestamp;
 
 use super::digest::Digest;
-use super::pages::{Entry, Pages};
-
-/// The width of a generation, in milliseconds: at most five are alive, and one is dropped whole.
-const GENERATION_MILLIS: i64 = 300_000;
-
-/// How many pages of dropped generations a claim frees: many more than it can fill.
-const FREED_A_CLAIM: usize = 4;
+use super::generation::{Marked, Spent, Tag, number_of, start_of};
+use super::pages::Pages;
 
 #[derive(Debug, Default)]
 pub(super) struct Ledger {
-    /// In no order; few.
-    generations: Vec<Generation>,
-    /// Dropped, and being freed.
-    dropped: Vec<Generation>,
-    /// Everything due before this instant (in milliseconds) may have been forgotten.
+    spent: Pages<Spent>,
+    marks: Pages<Marked>,
+    /// The generations alive, in no order, and how many entries each has; few.
+    alive: Vec<(i64, usize)>,
+    /// The first generation of which nothing was forgotten.
     floor: i64,
     len: usize,
-}
-
-/// What may be forgotten in one stretch of time.
-#[derive(Debug)]
-struct Generation {
-    /// Which width since the epoch it is.
-    number: i64,
-    spent: Pages<Digest>,
-    marks: Pages<Mark>,
-}
-
-/// A mark, with the exact end of its life: a v1 caller waits for it.
-#[derive(Debug, Clone, Copy)]
-struct Mark {
-    digest: Digest,
-    until: Timestamp,
-}
-
-impl Entry for Mark {
-    fn digest(&self) -> Digest {
-        self.digest
-    }
-}
-
-impl Generation {
-    /// The first instant after it, in milliseconds.
-    const fn end(&self) -> i64 {
-        self.number
-            .saturating_add(1)
-            .saturating_mul(GENERATION_MILLIS)
-    }
 }
 
 impl Ledger {
@@ -59,72 +23,74 @@ impl Ledger {
         self.len
     }
 
-    /// Drops whole generations, so that no claim walks entries.
+    /// Forgets whole generations, so that no claim walks entries.
     pub(super) fn forget(&mut self, now: Timestamp) {
-        let gone = |generation: &Generation| generation.end() <= now.as_millis();
-        while let Some(at) = self.generations.iter().position(gone) {
-            let gone = self.generations.swap_remove(at);
-            self.len -= gone.spent.len() + gone.marks.len();
-            self.floor = self.floor.max(gone.end());
-            self.dropped.push(gone);
+        let present = number_of(now.as_millis());
+        let gone = |(number, _): &(i64, usize)| *number < present;
+        while let Some(at) = self.alive.iter().position(gone) {
+            let (number, entries) = self.alive.swap_remove(at);
+            self.len -= entries;
+            self.floor = self.floor.max(number + 1);
         }
-        for _ in 0..FREED_A_CLAIM {
-            let Some(last) = self.dropped.last_mut() else {
-                return;
-            };
-            if !last.spent.free_a_page() && !last.marks.free_a_page() {
-                self.dropped.pop();
-            }
-        }
+        let floor = Tag::of(self.floor);
+        self.spent.forget_before(floor);
+        self.marks.forget_before(floor);
     }
 
     /// Whether a claim to be kept until then may have been made and forgotten.
     pub(super) const fn may_have_forgotten(&self, until: Timestamp) -> bool {
-        until.as_millis() < self.floor
+        until.as_millis() < start_of(self.floor)
     }
 
     pub(super) fn is_spent(&self, digest: Digest) -> bool {
-        let mut generations = self.generations.iter();
-        generations.any(|generation| generation.spent.get(digest).is_some())
+        self.spent.get(digest).is_some()
     }
 
     pub(super) fn is_marked(&self, digest: Digest, now: Timestamp) -> bool {
-        self.generations.iter().any(|generation| {
-            let mark = generation.marks.get(digest);
-            mark.is_some_and(|mark| now <= mark.until)
-        })
+        let mark = self.marks.get(digest);
+        mark.is_some_and(|mark| now <= mark.until())
     }
 
     /// Spends what is not spent yet.
     pub(super) fn spend(&mut self, digest: Digest, until: Timestamp) {
-        self.generation(until).spent.insert(digest);
-        self.len += 1;
+        let generation = self.enter(until);
+        self.spent.put(Spent::new(digest, generation));
     }
 
+    /// Marks, for as long as the longest mark of the same signature says.
     pub(super) fn mark(&mut self, digest: Digest, until: Timestamp) {
-        let marks = &mut self.generation(until).marks;
-        if let Some(mark) = marks.get_mut(digest) {
-            mark.until = until.max(mark.until);
+        let known = self.marks.get(digest).map(|mark| mark.until());
+        if known.is_some_and(|known| known >= until) {
             return;
         }
-        marks.insert(Mark { digest, until });
-        self.len += 1;
+        if let Some(known) = known {
+            self.leave(known);
+        }
+        let generation = self.enter(until);
+        self.marks.put(Marked::new(digest, generation, until));
     }
 
-    fn generation(&mut self, until: Timestamp) -> &mut Generation {
-        let number = until
-            .as_millis()
-            .max(self.floor)
-            .div_euclid(GENERATION_MILLIS);
-        let known = self.generations.iter().position(|g| g.number == number);
-        let at = known.unwrap_or_else(|| {
-            self.generations.push(Generation {
-                number,
-                spent: Pages::default(),
-                marks: Pages::default(),
-            });
-            self.generations.len() - 1
-        });
-        &mut self.generations[at]
+    fn generation_of(&self, until: Timestamp) -> i64 {
+        number_of(until.as_millis()).max(self.floor)
+    }
+
+    /// Counts an entry in the generation that it will be forgotten with.
+    fn enter(&mut self, until: Timestamp) -> Tag {
+        let number = self.generation_of(until);
+        match self.alive.iter_mut().find(|(known, _)| *known == number) {
+            Some((_, entries)) => *entries += 1,
+            None => self.alive.push((number, 1)),
+        }
+        self.len += 1;
+        Tag::of(number)
+    }
+
+    /// Takes a mark out of the count that is about to get a longer life.
+    fn leave(&mut self, until: Timestamp) {
+        let number = self.generation_of(until);
+        if let Some((_, entries)) = self.alive.iter_mut().find(|(known, _)| *known == number) {
+            *entries = entries.saturating_sub(1);
+            self.len = self.len.saturating_sub(1);
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! Spent things in memory, in generations by the instant at which they may be forgotten.
 
 mod digest;
+mod generation;
 mod ledger;
 mod pages;
 
@@ -30,7 +31,8 @@ const MAX_PRINCIPALS: usize = 1024;
 ///
 /// It holds `capacity` entries for each principal (a claim is one, a mark another), at most 1024
 /// principals, at most 24 bytes a claim from a thousand on (a mark: 36). No claim does work that
-/// grows with what is held: tables grow page by page and a stretch of time is forgotten whole.
+/// grows with what is held: tables grow page by page, a stretch of time is forgotten whole, and its
+/// memory freed by the claims that follow, a few pages each.
 ///
 /// At its bound it refuses that principal with `Full`; the others do not notice. A restart loses
 /// everything, so it answers [`ClaimOutcome::TooOld`] to what was signed more than two seconds
