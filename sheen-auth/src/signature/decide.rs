@@ -4,7 +4,7 @@ use std::fmt;
 
 use sheen_core::time::Timestamp;
 
-use super::facts::{Buffers, Facts, Judged};
+use super::facts::{Buffers, Facts, Fit, Judged};
 use super::key::{KeyRing, SigningKey};
 use super::modes::{Mode, ModeError, Modes, Policies, Policy};
 use super::types::{Checked, Outcome, Refusal, Report, Request, Scheme};
@@ -36,7 +36,8 @@ pub struct Verifier {
     locale_order: Option<super::order::LocaleOrder>,
 }
 
-type Verdict<'a> = (Seen<'a>, Result<Checked<'a>, Refusal>);
+/// What was seen, and the key, mode and signature that let in.
+type Verdict<'a> = (Seen<'a>, Result<(&'a SigningKey, Mode, Fit), Refusal>);
 
 /// A [`Report`] that owns nothing yet.
 #[derive(Clone, Copy, Default)]
@@ -139,19 +140,31 @@ impl Verifier {
         request: &Request<'a>,
         now: Timestamp,
         scratch: &mut Scratch,
-    ) -> Verdict<'a> {
+    ) -> (Seen<'a>, Result<Checked<'a>, Refusal>) {
         let facts = match Facts::read(request, &mut scratch.0) {
             Ok(facts) => facts,
             Err(refusal) => return (Seen::default(), Err(refusal)),
         };
-        let verdict = self.examine_text(request, &facts, &scratch.0.text, now);
+        let (seen, let_in) = self.look_at(request, &facts, now, scratch);
+        let checked = let_in.map(|(key, mode, fit)| facts.checked(key, mode, &fit));
+        (seen, checked)
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        request: &Request<'a>,
+        facts: &Facts<'_, 'a>,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Verdict<'a> {
+        let verdict = self.examine_text(request, facts, &scratch.0.text, now);
         #[cfg(feature = "locale-order")]
         if let Some(order) = &self.locale_order
             && facts.has_text()
             && verdict.0.v2 == Outcome::Refused(Refusal::Invalid)
             && scratch.0.reorder(request.query.unwrap_or(""), order)
         {
-            let other = self.examine_text(request, &facts, &scratch.0.other, now);
+            let other = self.examine_text(request, facts, &scratch.0.other, now);
             if other.0.v2 != Outcome::Refused(Refusal::Invalid) {
                 return other;
             }
@@ -163,7 +176,7 @@ impl Verifier {
     fn examine_text<'a>(
         &'a self,
         request: &Request<'a>,
-        facts: &Facts<'a>,
+        facts: &Facts<'_, 'a>,
         text: &[u8],
         now: Timestamp,
     ) -> Verdict<'a> {
@@ -190,11 +203,11 @@ impl Verifier {
         (seen, Err(refusal))
     }
 
-    fn try_all<'a>(&'a self, facts: &Facts<'a>, text: &[u8], now: Timestamp) -> Verdict<'a> {
+    fn try_all<'a>(&'a self, facts: &Facts<'_, 'a>, text: &[u8], now: Timestamp) -> Verdict<'a> {
         let mut best: Option<(Seen<'a>, Refusal)> = None;
         for place in self.ring.unnamed(now) {
             match self.judge(place, facts, text, now) {
-                (seen, Ok(checked)) => return (seen, Ok(checked)),
+                (seen, Ok(let_in)) => return (seen, Ok(let_in)),
                 (seen, Err(refusal)) => {
                     let better = best
                         .as_ref()
@@ -213,7 +226,7 @@ impl Verifier {
     fn judge<'a>(
         &'a self,
         place: usize,
-        facts: &Facts<'a>,
+        facts: &Facts<'_, 'a>,
         text: &[u8],
         now: Timestamp,
     ) -> Verdict<'a> {
@@ -235,13 +248,12 @@ impl Verifier {
             v2: v2.outcome(),
             clock_skew_millis: signed_at.map(|at| now.as_millis().saturating_sub(at.as_millis())),
         };
-        let checked = decision.map(|fit| facts.checked(key, policy.mode, &fit));
-        (seen, checked)
+        (seen, decision.map(|fit| (key, policy.mode, fit)))
     }
 }
 
 /// Which scheme decides, and what it comes to (wire.md §1).
-fn decide(policy: Policy, v1: Judged, v2: Judged) -> (Judged, Result<super::facts::Fit, Refusal>) {
+fn decide(policy: Policy, v1: Judged, v2: Judged) -> (Judged, Result<Fit, Refusal>) {
     let v2_decides = policy.mode >= Mode::Dual && !matches!(v2, Judged::Absent);
     if v2_decides {
         return (v2, v2.decision());

@@ -24,8 +24,8 @@ pub(super) struct Buffers {
 }
 
 /// A request whose headers were read.
-pub(super) struct Facts<'a> {
-    request: Request<'a>,
+pub(super) struct Facts<'r, 'a> {
+    request: &'r Request<'a>,
     signed_at: Option<Timestamp>,
     /// The v1 signature where one was sent; `None` inside when it is not hex of the right form.
     v1: Option<Option<[u8; 32]>>,
@@ -87,8 +87,8 @@ pub(super) const fn sends_v2(headers: &Headers<'_>) -> bool {
     headers.sig_v2.is_some() || headers.nonce.is_some()
 }
 
-impl<'a> Facts<'a> {
-    pub(super) fn read(request: &Request<'a>, buffers: &mut Buffers) -> Result<Self, Refusal> {
+impl<'r, 'a> Facts<'r, 'a> {
+    pub(super) fn read(request: &'r Request<'a>, buffers: &mut Buffers) -> Result<Self, Refusal> {
         let headers = &request.headers;
         let v2_sent = sends_v2(headers);
         if headers.signature.is_none() && !v2_sent {
@@ -107,7 +107,7 @@ impl<'a> Facts<'a> {
             return Err(Refusal::Invalid);
         }
         let mut facts = Self {
-            request: *request,
+            request,
             signed_at: headers.timestamp.and_then(parse::timestamp),
             v1: headers.signature.map(parse::signature),
             v2: None,
@@ -158,7 +158,7 @@ impl<'a> Facts<'a> {
         let (Some(signature), Some(body)) = (read, self.request.body.bytes()) else {
             return Judged::Refused(Refusal::Invalid);
         };
-        let Request { path, query, .. } = self.request;
+        let Request { path, query, .. } = *self.request;
         let mark: &[u8] = if query.is_some() { b"?" } else { b"" };
         let query = query.unwrap_or("").as_bytes();
         if key.fits(&[body, path.as_bytes(), mark, query], &signature) {

@@ -116,6 +116,8 @@ pub struct KeyRing {
     keys: Vec<SigningKey>,
     /// Places in `keys`, by id.
     by_id: Vec<usize>,
+    /// The places of the first key's principal.
+    unnamed: Vec<usize>,
 }
 
 impl KeyRing {
@@ -148,7 +150,13 @@ impl KeyRing {
                 return Err(KeyRingError::TooManyOfOne(key.principal.clone()));
             }
         }
-        Ok(Self { keys, by_id })
+        let first = |place: &usize| keys[*place].principal == keys[0].principal;
+        let unnamed = (0..keys.len()).filter(first).collect();
+        Ok(Self {
+            keys,
+            by_id,
+            unnamed,
+        })
     }
 
     /// The key that signs.
@@ -187,9 +195,7 @@ impl KeyRing {
 
     /// The places of the keys that a request without a key id is tried against.
     pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = usize> {
-        let first = &self.keys[0].principal;
-        let tried = move |key: &SigningKey| key.principal == *first && key.is_live(now);
-        let keys = self.keys.iter().enumerate();
-        keys.filter_map(move |(place, key)| tried(key).then_some(place))
+        let places = self.unnamed.iter().copied();
+        places.filter(move |place| self.keys[*place].is_live(now))
     }
 }

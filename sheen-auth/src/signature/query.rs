@@ -139,14 +139,14 @@ impl QueryScratch {
 
     fn encode(&mut self, raw: &str) -> Result<Range<usize>, QueryNotUtf8> {
         let start = self.encoded.len();
-        if raw.bytes().all(|byte| UNRESERVED[usize::from(byte)]) {
+        if raw.bytes().all(is_plain) {
             self.encoded.extend_from_slice(raw.as_bytes());
             return Ok(start..self.encoded.len());
         }
         decode(raw.as_bytes(), &mut self.decoded);
         std::str::from_utf8(&self.decoded).map_err(|_| QueryNotUtf8)?;
         for &byte in &self.decoded {
-            if UNRESERVED[usize::from(byte)] {
+            if is_plain(byte) {
                 self.encoded.push(byte);
             } else {
                 let hex = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
@@ -192,29 +192,61 @@ const fn hex(digit: u8) -> Option<u8> {
 /// Whether a query is its own canonical form, as most are: nothing to encode, keys in order.
 fn is_canonical(raw: &[u8]) -> bool {
     let mut last: &[u8] = b"";
-    raw.split(|byte| *byte == b'&').all(|piece| {
-        let Some(joint) = piece.iter().position(|byte| *byte == b'=') else {
-            return false;
-        };
-        let (key, value) = (&piece[..joint], &piece[joint + 1..]);
-        let sorted = last <= key;
-        last = key;
-        let mut plain = key.iter().chain(value);
-        sorted && plain.all(|byte| UNRESERVED[usize::from(*byte)])
-    })
+    let mut start = 0;
+    let mut joint = None;
+    for (at, byte) in raw.iter().enumerate() {
+        match CLASSES[usize::from(*byte)] {
+            Class::Plain => {}
+            Class::Joint if joint.is_none() => {
+                let key = &raw[start..at];
+                if key < last {
+                    return false;
+                }
+                last = key;
+                joint = Some(at);
+            }
+            Class::End if joint.is_some() => {
+                joint = None;
+                start = at + 1;
+            }
+            _ => return false,
+        }
+    }
+    joint.is_some()
 }
 
-static UNRESERVED: [bool; 256] = {
-    let mut table = [false; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        #[expect(clippy::cast_possible_truncation, reason = "counts to 255")]
-        let at = byte as u8;
-        table[byte] = is_unreserved(at);
+/// What a byte of a raw query is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself and is encoded as itself.
+    Plain,
+    /// `=`
+    Joint,
+    /// `&`
+    End,
+    Other,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut table = [Class::Other; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = match byte {
+            b'=' => Class::Joint,
+            b'&' => Class::End,
+            _ if is_unreserved(byte) => Class::Plain,
+            _ => Class::Other,
+        };
+        if byte == u8::MAX {
+            break table;
+        }
         byte += 1;
     }
-    table
 };
+
+fn is_plain(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] == Class::Plain
+}
 
 /// What `encodeURIComponent` leaves alone.
 const fn is_unreserved(byte: u8) -> bool {
