@@ -5,8 +5,10 @@
 //! folder), a file that broke it is shown again on stable with `cargo run --bin ids -- FILE`, and
 //! ordinary tests run it over `corpus/` each time: what once broke stays there.
 
+mod auth;
 mod core;
 
+pub use auth::{canonical_query, signature, timestamp, token};
 pub use core::{file_path, ids, locale, suggest};
 
 /// A target by its name, which is also its program's and its corpus's.
@@ -14,10 +16,14 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
+    ("canonical_query", canonical_query),
     ("file_path", file_path),
     ("ids", ids),
     ("locale", locale),
+    ("signature", signature),
     ("suggest", suggest),
+    ("timestamp", timestamp),
+    ("token", token),
 ];
 
 /// The program of one target: libFuzzer's entry when fuzzing, else one that runs files.
