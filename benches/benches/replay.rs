@@ -180,7 +180,7 @@ fn peers(group: &mut criterion::BenchmarkGroup<'_, criterion::measurement::WallT
         assert!(insert());
     }
     group.bench_function("dashmap, one removed by hand for each", |b| {
-        b.iter(&mut insert)
+        b.iter(&mut insert);
     });
     drop(map);
 

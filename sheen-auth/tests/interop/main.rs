@@ -3,6 +3,8 @@
 //! Its vectors are committed, so they are verified without Node too; where Node is, it makes them
 //! anew and reads a token of ours. Where it is not, these tests say so.
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -107,7 +109,7 @@ fn caller(arguments: &[&str]) -> Option<(bool, String)> {
             Some((output.status.success(), printed))
         }
         Err(error) => {
-            println!("node was not run ({error}): only the committed vectors were verified");
+            eprintln!("node was not run ({error}): only the committed vectors were verified");
             None
         }
     }

@@ -20,6 +20,7 @@ fn the_text_and_the_rule_are_told() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn each_refusal_has_a_rule_of_its_own() {
     let signed = signed(1, "POST", None);
     let full = signed.as_headers();
