@@ -131,8 +131,9 @@ impl<'r, 'a> Facts<'r, 'a> {
     #[inline(always)]
     fn read_v2(&mut self, text: &mut Vec<u8>) -> Result<(), Refusal> {
         let headers = &self.request.headers;
-        let old_name = headers.signature_v2.filter(|_| headers.nonce.is_some());
-        let sent = headers.sig_v2.or(old_name).ok_or(Refusal::Missing)?;
+        // Without `sig_v2` it was the nonce that led here, so the old name counts.
+        let sent = headers.sig_v2.or(headers.signature_v2);
+        let sent = sent.ok_or(Refusal::Missing)?;
         let (Some(stamp), Some(_)) = (headers.timestamp, self.signed_at) else {
             return Err(Refusal::TimestampInvalid);
         };

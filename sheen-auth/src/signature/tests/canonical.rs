@@ -92,6 +92,7 @@ fn c05_only_targets_in_origin_form_are_taken() {
         "/a\0",
         "/a?b",
         "/\t",
+        "/a\u{7f}",
     ];
     for (paths, expected) in [
         (&ok[..], Ok(Scheme::V2)),
@@ -102,6 +103,19 @@ fn c05_only_targets_in_origin_form_are_taken() {
             let request = Request::new("GET", path, None, headers.as_headers(), b"");
             assert_eq!(check(&verifier(Mode::Dual), &request), expected, "{path:?}");
         }
+    }
+    for (query, canonical, expected) in [
+        ("a=?/:@", "a=%3F%2F%3A%40", Ok(Scheme::V2)),
+        ("a=b c", "a=b%20c", Err(Refusal::Invalid)),
+        ("a=\u{7f}", "a=%7F", Err(Refusal::Invalid)),
+    ] {
+        let headers = by_hand("GET", "/", canonical, b"");
+        let request = Request::new("GET", "/", Some(query), headers.as_headers(), b"");
+        assert_eq!(
+            check(&verifier(Mode::Dual), &request),
+            expected,
+            "{query:?}"
+        );
     }
     let headers = by_hand("GE T", "/", "", b"");
     let request = Request::new("GE T", "/", None, headers.as_headers(), b"");

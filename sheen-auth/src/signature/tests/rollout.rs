@@ -256,6 +256,7 @@ async fn r05_each_key_is_counted_with_when_v1_was_last_seen() {
     assert_eq!(admit(&gate, v1_of(&both)).await, Err(Refusal::V1Retired));
     let key = &gate.readiness().keys[0];
     assert_eq!(key.refused(Scheme::V1, Refusal::V1Retired), 1);
+    assert_eq!(key.would_refuse, 0, "it was not let in");
     assert_eq!(key.v1_last_seen, Some(clock.now()));
 }
 
