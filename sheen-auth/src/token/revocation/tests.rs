@@ -161,3 +161,40 @@ async fn the_cache_is_bounded_and_still_right_when_it_turns_over() {
         "it had been pushed out"
     );
 }
+
+/// Answers questions late, with what was known when they were asked.
+#[derive(Debug)]
+struct Late {
+    clock: Arc<ManualClock>,
+    answer: tokio::sync::Notify,
+}
+
+#[async_trait]
+impl RevocationStore for Late {
+    async fn revoke(&self, _: &UserId) -> Result<Epoch, StoreError> {
+        Ok(Epoch::after(self.clock.now()))
+    }
+
+    async fn epoch(&self, _: &UserId) -> Result<Option<Epoch>, StoreError> {
+        self.answer.notified().await;
+        Ok(None)
+    }
+}
+
+#[tokio::test]
+async fn a_late_answer_undoes_no_revocation() {
+    let clock = clock();
+    let store = Arc::new(Late {
+        clock: clock.clone(),
+        answer: tokio::sync::Notify::new(),
+    });
+    let revocations = Revocations::new(store.clone(), clock.clone());
+    let viewer = viewer("u_1", clock.now());
+    let revoked_meanwhile = async {
+        revocations.revoke(&viewer.user).await.unwrap();
+        store.answer.notify_one();
+    };
+    let (revoked, ()) = tokio::join!(revocations.is_revoked(&viewer), revoked_meanwhile);
+    assert!(revoked.unwrap());
+    assert!(revocations.is_revoked(&viewer).await.unwrap());
+}
