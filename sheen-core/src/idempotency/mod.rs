@@ -53,6 +53,8 @@
 pub mod conformance;
 mod decide;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -60,5 +62,9 @@ mod types;
 
 pub use decide::*;
 pub use memory::{IdempotencyState, MemoryIdempotencyStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    Claim, ClaimOutcome, PgIdempotencyStore, PgTransactionalIdempotency, RunOutcome,
+};
 pub use store::IdempotencyStore;
 pub use types::*;
