@@ -1,0 +1,4 @@
+SELECT i.files
+FROM sheen.projects AS p
+JOIN sheen.build_inputs AS i ON i.build_id = p.last_build_id
+WHERE p.project_id = $1
