@@ -22,7 +22,7 @@ use sheen_events::stream::StreamService;
 use super::{billing, builds, credits, estimates, events, start, suggestions};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
-use crate::idempotency::IdempotencyLayer;
+use crate::idempotency::{self as once, IdempotencyLayer};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
@@ -121,7 +121,7 @@ fn starts(app: &App) -> Routes {
 }
 
 fn keyed(app: &App) -> Routes {
-    let once = || {
+    let layer = || {
         IdempotencyLayer::new(
             Arc::clone(&app.idempotency),
             Arc::clone(&app.spawn),
@@ -130,27 +130,27 @@ fn keyed(app: &App) -> Routes {
     };
     let under = |routes: Routes, rule| {
         routes
-            .route_layer(once())
+            .route_layer(layer())
             .route_layer(from_fn_with_state(preparing(app, rule), prepare))
             .route_layer(signed(app))
     };
     let named = Router::new()
-        .route("/v1/builds/{buildId}/cancel", post(builds::cancel))
+        .route("/v1/builds/{buildId}/cancel", once::post(builds::cancel))
         .route(
             "/v1/builds/{buildId}/viewer-token",
-            post(builds::viewer_token),
+            once::post(builds::viewer_token),
         )
-        .route("/v1/credits/reserve", post(credits::reserve))
-        .route("/v1/billing/credit", post(billing::credit))
+        .route("/v1/credits/reserve", once::post(credits::reserve))
+        .route("/v1/billing/credit", once::post(billing::credit))
         .route(
             "/v1/billing/check-sufficient",
-            post(billing::check_sufficient),
+            once::post(billing::check_sufficient),
         )
-        .route("/v1/suggestions", post(suggestions::suggest));
+        .route("/v1/suggestions", once::post(suggestions::suggest));
     let of_reservations = Router::new()
-        .route("/v1/credits/commit", post(credits::commit))
-        .route("/v1/credits/release", post(credits::release));
-    let of_nobody = Router::new().route("/v1/estimate", post(estimates::estimate));
+        .route("/v1/credits/commit", once::post(credits::commit))
+        .route("/v1/credits/release", once::post(credits::release));
+    let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
     under(named, UserRule::Named)
         .merge(under(of_reservations, UserRule::Reservation))
         .merge(under(of_nobody, UserRule::Nobody))

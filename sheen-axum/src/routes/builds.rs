@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::StatusCode;
 use sheen::admission::SettleOutcome;
 use sheen_auth::token::ViewerTokens;
@@ -16,6 +15,7 @@ use tracing::Span;
 use super::answer::json;
 use super::app::App;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// The user and the build that a call names.
@@ -26,14 +26,14 @@ pub(super) fn user_and_build(call: &Call) -> Result<(UserId, BuildId), Problem> 
     Ok((user, build))
 }
 
-pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
     let found = found.ok_or_else(Problem::not_found)?;
     json(StatusCode::OK, &BuildAnswer::from(&found.build))
 }
 
-pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     match call.timing.store(app.worker.cancel(&user, &build)).await? {
         SettleOutcome::Settled(settled) => json(StatusCode::OK, &BuildAnswer::from(&settled.build)),
@@ -46,7 +46,7 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Re
 pub(super) async fn viewer_token(
     State(app): State<Arc<App>>,
     call: Call,
-) -> Result<Response, Problem> {
+) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
     found.ok_or_else(Problem::not_found)?;

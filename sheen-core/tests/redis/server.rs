@@ -233,7 +233,7 @@ async fn x2_a_server_that_evicts_is_refused() {
         let refused = Store::open(beside.clone(), "p:", Lifetimes::default()).await;
         match refused.unwrap_err() {
             RedisOpenError::Server(EvictionError::Evicts { policy }) => {
-                assert_eq!(policy, evicting)
+                assert_eq!(policy, evicting);
             }
             other => panic!("{other:?}"),
         }
