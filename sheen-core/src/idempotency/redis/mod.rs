@@ -31,7 +31,7 @@ use super::types::{
 };
 use crate::error::StoreError;
 use crate::redis::{EvictionError, refuse_eviction, step_error};
-use reply::{Reply, begun, corrupt, headers_text};
+use reply::{Reply, answer_bytes, begun, corrupt, token_text};
 
 /// How long a scope's last token outlives its last use, beside the life of a record.
 const TOKEN_KEPT_MS: u64 = 24 * 3600 * 1000;
@@ -52,10 +52,10 @@ pub enum RedisOpenError {
 }
 
 macro_rules! script {
-    ($name:literal) => {
+    ($($part:literal)+) => {
         Script::new(concat!(
             include_str!("lua/record.lua"),
-            include_str!(concat!("lua/", $name, ".lua"))
+            $(include_str!(concat!("lua/", $part, ".lua")),)+
         ))
     };
 }
@@ -102,8 +102,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisIdempotencyStore<C>
             prefix: prefix.to_owned(),
             lifetimes,
             scripts: Scripts {
-                begin: script!("begin"),
-                look: script!("look"),
+                begin: script!("refusal" "begin"),
+                look: script!("refusal" "look"),
                 extend: script!("extend"),
                 complete: script!("complete"),
                 abandon: script!("abandon"),
@@ -214,7 +214,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> IdempotencyStore
         let mut call = self.scripts.extend.prepare_invoke();
         call.key(self.record_name(&lease.scope, &lease.key))
             .arg(self.time())
-            .arg(lease.token.get())
+            .arg(token_text(lease.token))
             .arg(self.lease_millis());
         let reply = self.step(&call).await?;
         match reply.word() {
@@ -235,12 +235,9 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> IdempotencyStore
         let mut call = self.scripts.complete.prepare_invoke();
         call.key(self.record_name(&lease.scope, &lease.key))
             .arg(self.time())
-            .arg(lease.token.get())
+            .arg(token_text(lease.token))
             .arg(millis(self.lifetimes.record))
-            .arg(answer.status)
-            .arg(headers_text(&answer)?)
-            .arg(&answer.body[..])
-            .arg(&*answer.request_id);
+            .arg(answer_bytes(&answer)?);
         self.step(&call).await?.lease_outcome()
     }
 
@@ -248,7 +245,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> IdempotencyStore
         let mut call = self.scripts.abandon.prepare_invoke();
         call.key(self.record_name(&lease.scope, &lease.key))
             .arg(self.time())
-            .arg(lease.token.get());
+            .arg(token_text(lease.token));
         self.step(&call).await?.lease_outcome()
     }
 

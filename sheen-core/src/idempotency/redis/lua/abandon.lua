@@ -1,6 +1,5 @@
 -- ARGV[2] token.
-local record = load()
-if not record or record.token ~= ARGV[2] or record.done then
+if not record or token ~= ARGV[2] or done then
     return { 'lost' }
 end
 redis.call('DEL', KEYS[1])

@@ -1,13 +1,7 @@
--- KEYS[2] the scope's last token, ARGV[2] fingerprint, ARGV[3] lease in ms, ARGV[4] life of the
--- last token in ms.
-local refused = refusal(load(), ARGV[2])
-if refused then
-    return refused
-end
+-- KEYS[2] the scope's last token, ARGV[3] lease in ms, ARGV[4] life of the last token in ms.
 -- Above the last one, and not below the time in microseconds: a counter that was lost, by its time
 -- to live or with a server, goes on above every token it gave.
-local token = digits(math.max(tonumber(redis.call('GET', KEYS[2]) or '0') + 1, now * 1000))
-redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
-redis.call('DEL', KEYS[1])
-redis.call('HSET', KEYS[1], 'f', ARGV[2], 't', token)
-return { 'started', token, live(tonumber(ARGV[3])) }
+local last = tonumber(redis.call('GET', KEYS[2]) or 0)
+local fresh = string.format('%020.0f', math.max(last + 1, now * 1000))
+redis.call('SET', KEYS[2], fresh, 'PX', ARGV[4])
+return { 'started', fresh, put(ARGV[2], fresh, tonumber(ARGV[3]), '') }

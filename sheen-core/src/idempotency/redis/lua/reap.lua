@@ -1,5 +1,4 @@
-local record = load()
-if not record or record.ends > now then
+if not record or ends > now then
     return { 'kept' }
 end
 redis.call('DEL', KEYS[1])

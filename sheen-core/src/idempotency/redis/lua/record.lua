@@ -1,62 +1,37 @@
 -- What every step begins with. The rules are those of decide.rs, repeated; the suites in
 -- tests/redis/ hold the two together: change neither alone.
 --
--- KEYS[1] is the record, a hash: f fingerprint, t token, e its end in ms; once the call was done
--- also s status, h headers, b body, r request id.
+-- KEYS[1] is the record, one string: fingerprint, 32 bytes; token, 20 digits; its end in ms, 20
+-- digits; then the answer as the caller wrote it, once the call was done.
 -- ARGV[1] is a time in ms for tests; empty: the server's. The key's time to live is nothing but
--- garbage collection, every deadline is in e.
+-- garbage collection, ten minutes past the end that is in the record.
 --
 -- Numbers stay under 2^53, where doubles are exact; they are written with %.0f, since tostring
 -- has but 14 digits.
 
-local KEEP_MS = 600000
-
-local function clock()
-    if ARGV[1] ~= '' then
-        return tonumber(ARGV[1])
-    end
+local now
+if ARGV[1] ~= '' then
+    now = tonumber(ARGV[1])
+else
     local time = redis.call('TIME')
-    return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+    now = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local now = clock()
-
-local function digits(number)
-    return string.format('%.0f', number)
-end
-
-local function load()
-    local kept = redis.call('HMGET', KEYS[1], 'f', 't', 'e', 's')
-    if not kept[2] then
-        return nil
+local record = redis.call('GET', KEYS[1])
+local fingerprint, token, ends, done
+if record then
+    if #record < 72 then
+        -- Not a record: refused as such by the server.
+        redis.call('HLEN', KEYS[1])
     end
-    local record = { fingerprint = kept[1], token = kept[2], ends = tonumber(kept[3]), done = kept[4] }
-    record.forgotten = record.done and record.ends <= now
-    return record
+    fingerprint, token = string.sub(record, 1, 32), string.sub(record, 33, 52)
+    ends, done = tonumber(string.sub(record, 53, 72)), #record > 72
 end
 
--- The record lives for this long from now; its key a little longer.
-local function live(life)
-    local ends = digits(now + life)
-    redis.call('HSET', KEYS[1], 'e', ends)
-    redis.call('PEXPIRE', KEYS[1], digits(life + KEEP_MS))
+-- Writes a record that lives for this long from now.
+local function put(fingerprint, token, life, answer)
+    local ends = string.format('%020.0f', now + life)
+    local keep = string.format('%.0f', life + 600000)
+    redis.call('SET', KEYS[1], fingerprint .. token .. ends .. answer, 'PX', keep)
     return ends
-end
-
--- What a beginning is refused with, nil when it may start.
-local function refusal(record, fingerprint)
-    if not record or record.forgotten then
-        return nil
-    end
-    if record.fingerprint ~= fingerprint then
-        return { 'reused' }
-    end
-    if record.done then
-        local answer = redis.call('HMGET', KEYS[1], 's', 'h', 'b', 'r')
-        return { 'replay', answer[1], answer[2], answer[3], answer[4] }
-    end
-    if now < record.ends then
-        return { 'running' }
-    end
-    return nil
 end
