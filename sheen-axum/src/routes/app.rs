@@ -19,7 +19,7 @@ use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
 use sheen_events::stream::StreamService;
 
-use super::{billing, builds, credits, estimates, events, start};
+use super::{billing, builds, credits, estimates, events, start, suggestions};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::IdempotencyLayer;
@@ -145,7 +145,8 @@ fn keyed(app: &App) -> Routes {
         .route(
             "/v1/billing/check-sufficient",
             post(billing::check_sufficient),
-        );
+        )
+        .route("/v1/suggestions", post(suggestions::suggest));
     let of_reservations = Router::new()
         .route("/v1/credits/commit", post(credits::commit))
         .route("/v1/credits/release", post(credits::release));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE};
+use http::header::CONTENT_LANGUAGE;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
@@ -22,7 +22,7 @@ use tracing::Span;
 use super::answer::json_headers;
 use super::app::App;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
-use super::suggestions::from_prompt;
+use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
 use crate::idempotency::{
     answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
@@ -129,9 +129,7 @@ fn start_of(
     keyed: Option<KeyedCall>,
     parts: &Parts,
 ) -> Start {
-    let accepted = parts.headers.get(ACCEPT_LANGUAGE);
-    let accepted = accepted.and_then(|value| value.to_str().ok());
-    let locale = Locale::negotiate(wish.locale.as_deref(), accepted);
+    let locale = locale_of(wish.locale.as_deref(), &parts.headers);
     let ids = parts.extensions.get::<RequestIds>();
     let answering = Answering {
         suggestions: from_prompt(&wish.prompt, locale),

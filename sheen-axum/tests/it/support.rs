@@ -16,21 +16,21 @@ use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
-use sheen_billing::account::memory::MemoryCreditStore;
+use sheen_billing::account::MemoryCreditStore;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::build::Deadlines;
-use sheen_core::build::memory::MemoryBuildStore;
+use sheen_core::build::MemoryBuildStore;
 use sheen_core::entropy::SeededEntropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, KeyId, PrincipalId, UserId, WorkerId};
 use sheen_core::idempotency::Lifetimes;
-use sheen_core::idempotency::memory::MemoryIdempotencyStore;
+use sheen_core::idempotency::MemoryIdempotencyStore;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::secret::Secret;
 use sheen_core::time::{ManualClock, Timestamp};
 use sheen_events::feed::Feed;
-use sheen_events::log::memory::MemoryEventLog;
+use sheen_events::log::MemoryEventLog;
 use sheen_events::stream::{StreamConfig, StreamService};
 use sheen_events::wake::MemoryWake;
 use tower::ServiceExt;
@@ -80,7 +80,10 @@ struct Broken;
 #[async_trait]
 impl ReplayStore for Broken {
     async fn claim(&self, _: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
-        Err(StoreError::with_source(StoreErrorKind::Unavailable, "the socket is closed"))
+        Err(StoreError::with_source(
+            StoreErrorKind::Unavailable,
+            "the socket is closed",
+        ))
     }
 
     async fn v1_marked(&self, _: &PrincipalId, _: &V1Mark) -> Result<bool, StoreError> {
@@ -90,7 +93,11 @@ impl ReplayStore for Broken {
 
 pub(crate) fn key() -> SigningKey {
     let secret = Secret::new(SECRET).unwrap();
-    SigningKey::new(KeyId::parse("k1").unwrap(), PrincipalId::parse("web").unwrap(), secret)
+    SigningKey::new(
+        KeyId::parse("k1").unwrap(),
+        PrincipalId::parse("web").unwrap(),
+        secret,
+    )
 }
 
 impl World {
@@ -103,16 +110,22 @@ impl World {
         let clock = Arc::new(ManualClock::at(started));
         let entropy = Arc::new(SeededEntropy::new(1));
         let lifetimes = Lifetimes::default();
-        let idempotency =
-            Arc::new(MemoryIdempotencyStore::new(clock.clone(), lifetimes, 10_000));
+        let idempotency = Arc::new(MemoryIdempotencyStore::new(
+            clock.clone(),
+            lifetimes,
+            10_000,
+        ));
         let builds = Arc::new(MemoryBuildStore::new(
             clock.clone(),
             Deadlines::default(),
             setup.build_capacity,
         ));
         let credits = Arc::new(MemoryCreditStore::new(clock.clone(), setup.policy, 1000));
-        let log =
-            Arc::new(MemoryEventLog::new(clock.clone(), entropy.clone(), Default::default()));
+        let log = Arc::new(MemoryEventLog::new(
+            clock.clone(),
+            entropy.clone(),
+            Default::default(),
+        ));
         let wake = Arc::new(MemoryWake::new());
         let runtime = Arc::new(TokioRuntime);
         let admission = MemoryAdmission::new(
@@ -209,13 +222,21 @@ impl World {
 
     /// Ends the oldest queued build, as a runner would.
     pub(crate) async fn deploy(&self, seconds: u32) {
-        let claimed = self.worker.claim(&WorkerId::parse("w").unwrap()).await.unwrap().unwrap();
+        let claimed = self
+            .worker
+            .claim(&WorkerId::parse("w").unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         let ending = sheen_core::build::Ending::Deployed {
             preview_url: "https://preview.example/".into(),
             seconds: Seconds::from_u32(seconds),
         };
         let build = &claimed.build;
-        self.worker.finish(&build.id, build.token, ending).await.unwrap();
+        self.worker
+            .finish(&build.id, build.token, ending)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn token(&self, user: &str, build: &str, life: Duration) -> String {
@@ -232,7 +253,12 @@ impl World {
 
 fn catalogue() -> Catalogue {
     let url = "https://shop.example/small";
-    let small = Package::new("small", Seconds::from_u32(3600), Price::from_hundredths(499), url);
+    let small = Package::new(
+        "small",
+        Seconds::from_u32(3600),
+        Price::from_hundredths(499),
+        url,
+    );
     Catalogue::new(vec![small]).unwrap()
 }
 
@@ -259,7 +285,8 @@ impl Call<'_> {
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -275,7 +302,9 @@ impl Call<'_> {
     /// The request as it is now, with a signature of its own.
     pub(crate) fn request(&self) -> Request<Body> {
         use sheen_core::time::Clock;
-        let mut request = Request::builder().method(self.method.as_str()).uri(&self.target);
+        let mut request = Request::builder()
+            .method(self.method.as_str())
+            .uri(&self.target);
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
@@ -287,7 +316,9 @@ impl Call<'_> {
             let now = self.world.clock.now();
             let entropy = &*self.world.entropy;
             let signed =
-                self.world.signer.sign(&self.method, path, query, &self.body, now, entropy);
+                self.world
+                    .signer
+                    .sign(&self.method, path, query, &self.body, now, entropy);
             for (name, value) in signed.unwrap().iter() {
                 request = request.header(name, value);
             }
@@ -317,7 +348,11 @@ impl Answer {
     pub(crate) async fn of(answer: axum::response::Response) -> Self {
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Self { status: parts.status, headers: parts.headers, body }
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -336,9 +371,22 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.json();
-        assert_eq!((self.status.as_u16(), &body["error"]), (status, &Value::from(code)), "{body}");
-        assert!(body["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
-        assert_eq!(body["requestId"].as_str(), self.header("x-request-id"), "{body}");
+        assert_eq!(
+            (self.status.as_u16(), &body["error"]),
+            (status, &Value::from(code)),
+            "{body}"
+        );
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{body}"
+        );
+        assert_eq!(
+            body["requestId"].as_str(),
+            self.header("x-request-id"),
+            "{body}"
+        );
         let at = body["timestamp"].as_str().unwrap();
         assert!(at.ends_with('Z') && at.len() == 24, "{at}");
         assert_eq!(self.header("content-language"), Some("en"));
@@ -356,6 +404,9 @@ impl Answer {
         let data = self.refused(400, "VALIDATION_FAILED");
         let fields = data["fields"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        fields.iter().map(|field| (text(&field["field"]), text(&field["code"]))).collect()
+        fields
+            .iter()
+            .map(|field| (text(&field["field"]), text(&field["code"])))
+            .collect()
     }
 }
