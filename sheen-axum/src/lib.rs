@@ -1,1 +1,22 @@
-//! A worker over HTTP.
+//! A worker over HTTP: layers, extractors and routers for axum.
+//!
+//! [`router`] is the whole family behind one `Router`. Each layer is of use alone:
+//! [`request_id`], [`timing`], [`panic`], [`signature`], [`idempotency`], [`cors`]. [`problem`] is
+//! the only place where an error becomes a status.
+//!
+//! A call passes request id, timing, panic guard, signature, [its user](signature::Caller), key,
+//! handler, in this order, which is the order of refusals of wire.md §15.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod call;
+pub mod cors;
+pub mod idempotency;
+pub mod panic;
+pub mod problem;
+mod query;
+pub mod request_id;
+mod routes;
+pub mod signature;
+pub mod timing;
+
+pub use routes::{App, router};

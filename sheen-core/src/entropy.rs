@@ -14,7 +14,7 @@ pub trait Entropy: fmt::Debug + Send + Sync + 'static {
 
 /// The operating system's generator.
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to it")]
 pub struct OsEntropy;
 
 impl Entropy for OsEntropy {

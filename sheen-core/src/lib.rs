@@ -1,7 +1,8 @@
 //! The words every sheen room shares, and the slices that need no other room.
 //!
 //! Words: [`id`], [`time`], [`seconds`], [`entropy`], [`runtime`], [`secret`], [`error`],
-//! [`token`], [`locale`], [`settings`]. Slices: [`build`], [`idempotency`], [`files`], [`mode`], [`suggest`].
+//! [`token`], [`locale`], [`settings`], [`wire`]. Slices: [`build`], [`idempotency`], [`files`],
+//! [`mode`], [`suggest`].
 //!
 //! With no feature on, nothing here knows an async runtime, a database or HTTP.
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -21,3 +22,4 @@ pub mod settings;
 pub mod suggest;
 pub mod time;
 pub mod token;
+pub mod wire;

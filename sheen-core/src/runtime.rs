@@ -23,7 +23,7 @@ pub trait Sleep: fmt::Debug + Send + Sync + 'static {
 /// Spawning and sleeping on the tokio runtime of the calling task.
 #[cfg(feature = "tokio")]
 #[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to it")]
 pub struct TokioRuntime;
 
 #[cfg(feature = "tokio")]

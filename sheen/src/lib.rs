@@ -7,6 +7,7 @@
 
 pub mod admission;
 pub mod builder;
+pub mod memory;
 pub mod runner;
 mod stop;
 pub mod worker;

@@ -260,7 +260,7 @@ mod tests {
             command,
             environment,
             clock.clone(),
-            Arc::new(TokioRuntime::default()),
+            Arc::new(TokioRuntime),
         )
         .unwrap();
         Bench {
@@ -458,14 +458,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(root.path().join(WORK).join("b0-xyz")).unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-        SiteBuilder::new(
-            root.path(),
-            None,
-            [],
-            clock,
-            Arc::new(TokioRuntime::default()),
-        )
-        .unwrap();
+        SiteBuilder::new(root.path(), None, [], clock, Arc::new(TokioRuntime)).unwrap();
         assert_eq!(
             std::fs::read_dir(root.path().join(WORK)).unwrap().count(),
             0

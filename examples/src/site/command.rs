@@ -363,7 +363,7 @@ mod tests {
     }
 
     fn real_sleep() -> Arc<dyn Sleep> {
-        Arc::new(TokioRuntime::default())
+        Arc::new(TokioRuntime)
     }
 
     async fn hear(command: &str) -> (Result<(), CommandError>, Vec<String>) {

@@ -36,7 +36,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 pub(crate) struct WorkerProcess {
     pub(crate) child: Child,
     pub(crate) url: String,
-    pub(crate) previews: tempfile::TempDir,
+    _previews: tempfile::TempDir,
 }
 
 impl WorkerProcess {
@@ -70,7 +70,7 @@ impl WorkerProcess {
         Self {
             child,
             url,
-            previews,
+            _previews: previews,
         }
     }
 
@@ -162,7 +162,7 @@ impl Front {
         let now = SystemClock::new().now();
         let signed = self
             .signer
-            .sign(method, path, query, &body, now, &OsEntropy::default())
+            .sign(method, path, query, &body, now, &OsEntropy)
             .unwrap();
         let method = method.parse().unwrap();
         let mut request = self.http.request(method, format!("{}{target}", self.url));

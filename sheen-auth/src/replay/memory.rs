@@ -52,7 +52,7 @@ impl MemoryReplayStore {
     /// A store that starts now and holds `capacity` entries for each principal.
     #[must_use]
     pub fn new(clock: Arc<dyn Clock>, capacity: usize) -> Self {
-        Self::with_entropy(clock, capacity, &OsEntropy::default())
+        Self::with_entropy(clock, capacity, &OsEntropy)
     }
 
     /// The same, its digests keyed from `entropy`.

@@ -26,7 +26,7 @@
 //! let now = SystemClock::new().now();
 //!
 //! // `b=2&a=1` and `a=1&b=2` sign alike; another path does not.
-//! let signed = Signer::new(key()?).sign("GET", "/v1/builds", Some("b=2&a=1"), b"", now, &OsEntropy::default())?;
+//! let signed = Signer::new(key()?).sign("GET", "/v1/builds", Some("b=2&a=1"), b"", now, &OsEntropy)?;
 //! let mut scratch = Scratch::new();
 //! let same = Request::new("GET", "/v1/builds", Some("a=1&b=2"), signed.as_headers(), b"");
 //! let checked = verifier.check(&same, now, &mut scratch)?;

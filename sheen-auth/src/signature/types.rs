@@ -287,7 +287,8 @@ impl FromStr for Modes {
     }
 }
 
-/// Why a request does not get in, in order of precedence.
+/// Why a request does not get in, in order of precedence; only that a method or target which could
+/// not stand on a request line is `Invalid` before its headers are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {

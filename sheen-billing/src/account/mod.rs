@@ -73,8 +73,8 @@ mod memory;
 mod store;
 mod types;
 
-// cfg
-// pub mod conformance;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};

@@ -12,9 +12,10 @@
 use std::sync::Arc;
 
 use super::types::{
-    Authority, Build, Deadlines, Ending, Finish, FinishOutcome, NewBuild, ProjectClaimOutcome,
-    Queued, StartOutcome, Status,
+    Authority, Build, BuildInput, BuildKind, Deadlines, Ending, Finish, FinishOutcome, NewBuild,
+    ProjectClaimOutcome, Queued, StartOutcome, Status,
 };
+use crate::files::FileSet;
 use crate::id::{BuildId, UserId};
 use crate::time::Timestamp;
 use crate::token::FencingToken;
@@ -187,6 +188,16 @@ pub fn decide_start(state: &StartState, new: &NewBuild, now: Timestamp) -> Start
             build: Build::queued(new, now),
             claims_project: claim == ProjectClaimOutcome::Claimed,
         }),
+    }
+}
+
+/// Decides the files that a started build works on and that become its project's (C5): an update
+/// is laid over those already there.
+#[must_use]
+pub fn decide_files(project: &FileSet, input: &BuildInput) -> FileSet {
+    match input.kind {
+        BuildKind::Create => input.files.clone(),
+        BuildKind::Update => project.overlaid_by(&input.files),
     }
 }
 

@@ -14,11 +14,11 @@ use async_trait::async_trait;
 
 use super::decide::{
     Change, FinishDecision, StartDecision, StartState, deadline, decide_beat, decide_claim,
-    decide_finish, decide_project_claim, decide_start,
+    decide_files, decide_finish, decide_project_claim, decide_start,
 };
 use super::store::{BuildReader, BuildStore};
 use super::types::{
-    BeatOutcome, Build, BuildInput, BuildKind, Claimed, Deadlines, Finish, FinishOutcome, NewBuild,
+    BeatOutcome, Build, BuildInput, Claimed, Deadlines, Finish, FinishOutcome, NewBuild,
     ProjectClaimOutcome, Queued, StartOutcome, Status,
 };
 use crate::error::{StoreError, StoreErrorKind};
@@ -152,9 +152,7 @@ impl BuildState {
             .projects
             .entry(build.project.clone())
             .or_insert_with(|| Project::of(&build.user));
-        if new.input.kind == BuildKind::Update {
-            new.input.files = project.files.overlaid_by(&new.input.files);
-        }
+        new.input.files = decide_files(&project.files, &new.input);
         project.files = new.input.files.clone();
         project.active.insert(admission, build.id.clone());
         project.latest = Some(build.id.clone());

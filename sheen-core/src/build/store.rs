@@ -32,8 +32,8 @@ use crate::token::FencingToken;
 /// 8. **C8** A finish by claim needs the last claim's token; with an older one it is `Fenced`.
 /// 9. **C9** A finish by the owner needs the owner; for another user it is `NotFound`. It ends
 ///    queued and building builds alike, as failed only.
-/// 10. **C10** A finish by the sweep ends only what is overdue by the store's clock, as failed
-///     only; else it is `NotOverdue`.
+/// 10. **C10** A finish by the sweep ends only what is overdue by the store's clock (from the very
+///     instant of its deadline on), as failed only; else it is `NotOverdue`.
 /// 11. **C11** Nothing leaves `deployed` or `failed`: the repeat of the same finish is
 ///     `AlreadySo`, any other is `AlreadyEnded`, and neither writes.
 /// 12. **C12** `queued` cannot become `deployed`: `NotAllowed`.
@@ -45,7 +45,8 @@ pub trait BuildStore: Debug + Send + Sync + 'static {
     /// Puts a build in the queue, if the project and its user allow it (C1–C5).
     ///
     /// # Errors
-    /// When the store fails; the step may then have been done or not, and may be repeated.
+    /// When the store fails; the step may then have been done or not, and may be repeated. An id
+    /// that another build has is [`Rejected`](crate::error::StoreErrorKind::Rejected).
     async fn start(&self, new: NewBuild) -> Result<StartOutcome, StoreError>;
 
     /// Takes the oldest queued build for `worker` (C6).

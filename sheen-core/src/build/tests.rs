@@ -51,6 +51,8 @@ fn finish(by: Authority, ending: Ending) -> Finish {
     Finish::new(BuildId::parse("bld_1").unwrap(), by, ending)
 }
 
+mod memory;
+
 /// A build in each state, reached by the rules themselves.
 fn in_state(status: Status) -> Build {
     let queued = Build::queued(&new_build(1), START);
@@ -335,19 +337,4 @@ proptest! {
             }
         }
     }
-}
-
-mod memory {
-    use super::*;
-    use crate::build::conformance::BuildHarness;
-    use crate::time::{Advance, ManualClock};
-
-    async fn harness() -> BuildHarness {
-        let clock = Arc::new(ManualClock::at(START));
-        let deadlines = Deadlines::default();
-        let store = Arc::new(MemoryBuildStore::new(clock.clone(), deadlines, 1_000));
-        BuildHarness::new(store.clone(), store, Advance::manual(clock))
-    }
-
-    crate::build_store_conformance!(harness());
 }

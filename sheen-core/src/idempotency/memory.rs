@@ -102,21 +102,14 @@ impl IdempotencyState {
         decide_look(record, fingerprint, now)
     }
 
-    /// Whether a record of this key could be written.
+    /// Whether a key that a look found free could be written.
     ///
     /// # Errors
     /// When the store is full of records within their life.
-    pub fn check_room(
-        &self,
-        now: Timestamp,
-        scope: &Scope,
-        key: &IdempotencyKey,
-    ) -> Result<(), StoreError> {
+    pub fn check_room(&self, now: Timestamp) -> Result<(), StoreError> {
+        // A key whose lease can be taken over is past its end, so it counts as reapable itself.
         let reapable = || self.ends.keys().next().is_some_and(|(end, _)| *end <= now);
-        let has_room = self.records.len() < self.capacity
-            || self.records.contains_key(&(scope.clone(), key.clone()))
-            || reapable();
-        if has_room {
+        if self.records.len() < self.capacity || reapable() {
             Ok(())
         } else {
             Err(StoreError::new(StoreErrorKind::Full))
@@ -140,7 +133,7 @@ impl IdempotencyState {
         match decide_begin(record, fingerprint, fresh, now, &self.lifetimes) {
             BeginDecision::Refuse(outcome) => Ok(outcome),
             BeginDecision::Take(record) => {
-                self.make_room(now, scope, key)?;
+                self.make_room(now)?;
                 self.last_token = fresh;
                 let lease = Lease::new(scope.clone(), key.clone(), fresh, record.ends_at());
                 self.put(name, record);
@@ -168,7 +161,7 @@ impl IdempotencyState {
                 "the key is not free",
             ));
         }
-        self.make_room(now, scope, key)?;
+        self.make_room(now)?;
         self.last_token = self.last_token.next();
         let forget_at = now.plus(self.lifetimes.record);
         let progress = Progress::Done { answer, forget_at };
@@ -177,13 +170,8 @@ impl IdempotencyState {
         Ok(())
     }
 
-    fn make_room(
-        &mut self,
-        now: Timestamp,
-        scope: &Scope,
-        key: &IdempotencyKey,
-    ) -> Result<(), StoreError> {
-        self.check_room(now, scope, key)?;
+    fn make_room(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        self.check_room(now)?;
         if self.records.len() >= self.capacity {
             self.reap(now, Self::REAPED_FOR_ROOM);
         }

@@ -20,7 +20,8 @@ use crate::error::StoreError;
 /// 5. **C5** A lease that expired by the store's clock can be taken over by the same call, with a
 ///    higher token; by another call it is still `Reused`.
 /// 6. **C6** Completing or abandoning with a token that is not the last is `Lost`, and the record
-///    stays as it is.
+///    stays as it is. A store never gives a token twice, so that this holds across a key that was
+///    freed and taken again.
 /// 7. **C7** An abandoned key is free: the next call with it starts, whatever its fingerprint.
 /// 8. **C8** A completed record is kept for its lifetime and then forgotten; the key is free then.
 /// 9. **C9** A full store refuses with [`Full`](crate::error::StoreErrorKind::Full) and evicts

@@ -20,7 +20,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let log: Arc<dyn EventLog> = Arc::new(MemoryEventLog::new(
 //!     Arc::new(SystemClock::new()),
-//!     Arc::new(OsEntropy::default()),
+//!     Arc::new(OsEntropy),
 //!     Default::default(),
 //! ));
 //! let (ann, build) = (UserId::parse("ann")?, BuildId::parse("bld_1")?);

@@ -20,7 +20,7 @@
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let log = MemoryEventLog::new(
 //!     Arc::new(SystemClock::new()),
-//!     Arc::new(OsEntropy::default()),
+//!     Arc::new(OsEntropy),
 //!     MemoryLogConfig::default(),
 //! );
 //! let build = BuildId::parse("bld_1")?;
@@ -49,6 +49,8 @@
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;
+#[cfg(feature = "conformance")]
+mod conformance_random;
 mod decide;
 mod encode;
 mod memory;

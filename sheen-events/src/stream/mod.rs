@@ -29,11 +29,11 @@
 //! let clock = Arc::new(SystemClock::new());
 //! let log: Arc<dyn EventLog> = Arc::new(MemoryEventLog::new(
 //!     clock.clone(),
-//!     Arc::new(OsEntropy::default()),
+//!     Arc::new(OsEntropy),
 //!     Default::default(),
 //! ));
 //! let wake = Arc::new(MemoryWake::new());
-//! let sleep = Arc::new(TokioRuntime::default());
+//! let sleep = Arc::new(TokioRuntime);
 //! let streams =
 //!     StreamService::new(log.clone(), wake.clone(), sleep, clock, Default::default());
 //!

@@ -1,5 +1,3 @@
-use std::sync::Arc;
-
 use futures_util::FutureExt;
 use sheen_core::id::BuildId;
 
@@ -62,16 +60,18 @@ fn an_entry_is_freed_with_its_last_listener() {
     assert_eq!(wake.builds(), 0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_waiting_listener_is_woken_from_another_thread() {
-    let wake = Arc::new(MemoryWake::new());
+#[test]
+fn a_waiting_listener_is_woken_from_another_thread() {
+    let wake = MemoryWake::new();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
     for _ in 0..200 {
         let mut listener = wake.listen(&build("a"));
-        let ringer = Arc::clone(&wake);
         std::thread::scope(|scope| {
-            scope.spawn(move || ringer.ring(&build("a")));
+            scope.spawn(|| wake.ring(&build("a")));
+            runtime.block_on(listener.rung());
         });
-        listener.rung().await;
     }
     assert_eq!(wake.builds(), 0);
 }

@@ -176,11 +176,10 @@ impl Rooms<'_> {
     }
 
     fn check_record(&self, admit: &Admit) -> Result<(), StoreError> {
-        let Some(call) = &admit.call else {
+        if admit.call.is_none() {
             return Ok(());
-        };
-        self.idempotency
-            .check_room(self.now, &call.scope, &call.key)
+        }
+        self.idempotency.check_room(self.now)
     }
 
     fn record(&mut self, admit: &Admit, answer: &StoredAnswer) -> Result<(), StoreError> {

@@ -101,8 +101,8 @@ impl Stage {
             builder: builder.clone(),
             credits: rooms.credits.clone(),
             id: WorkerId::generate(&SeededEntropy::new(3)),
-            spawn: Arc::new(TokioRuntime::default()),
-            sleep: Arc::new(TokioRuntime::default()),
+            spawn: Arc::new(TokioRuntime),
+            sleep: Arc::new(TokioRuntime),
             config,
         });
         Self {

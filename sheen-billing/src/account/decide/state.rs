@@ -124,6 +124,19 @@ pub struct Hold {
     pub state: HoldState,
 }
 
+impl Hold {
+    /// A hold for no project.
+    #[must_use]
+    pub const fn new(reservation: ReservationId, day: Day, state: HoldState) -> Self {
+        Self {
+            reservation,
+            project: None,
+            day,
+            state,
+        }
+    }
+}
+
 /// Where a hold stands. Only an open one has seconds and an expiry: an ended one keeps nothing
 /// that could be spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +171,19 @@ pub struct ReserveRecord {
     pub answer: Reserved,
 }
 
+impl ReserveRecord {
+    /// A reserve of `seconds` for no project, and its answer.
+    #[must_use]
+    pub const fn new(seconds: Seconds, ttl: Duration, answer: Reserved) -> Self {
+        Self {
+            seconds,
+            project: None,
+            ttl,
+            answer,
+        }
+    }
+}
+
 /// What a commit asked, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -166,6 +192,14 @@ pub struct CommitRecord {
     pub seconds: Seconds,
     /// The answer as it was given; it names the hold that was asked for.
     pub answer: Committed,
+}
+
+impl CommitRecord {
+    /// A commit of `seconds`, and its answer.
+    #[must_use]
+    pub const fn new(seconds: Seconds, answer: Committed) -> Self {
+        Self { seconds, answer }
+    }
 }
 
 /// An operation id that was used, and what for.
@@ -357,6 +391,11 @@ impl Account {
     #[must_use]
     pub fn hold(&self, reservation: &ReservationId) -> Option<&Hold> {
         self.holds.get(reservation)
+    }
+
+    /// Its holds, ended ones among them, as written.
+    pub fn holds(&self) -> impl Iterator<Item = &Hold> {
+        self.holds.values()
     }
 
     /// How many holds are open, lapsed but unswept ones counted.

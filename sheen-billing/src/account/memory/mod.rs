@@ -19,8 +19,8 @@ use super::types::{
 
 /// A credit store in memory, for one process: nothing outlives it.
 ///
-/// It is bounded twice: a new account past its capacity, and a reserve or purchase past
-/// [`CreditState::MAX_ENTRIES`] entries in all, is refused as
+/// It is bounded twice: a new account past its capacity, and a reserve or purchase past its
+/// entries in all ([`CreditState::MAX_ENTRIES`] unless said otherwise), is refused as
 /// [`Full`](sheen_core::error::StoreErrorKind::Full); nothing is forgotten to make room. What ends
 /// a hold always goes through.
 #[derive(Debug)]
@@ -39,12 +39,29 @@ impl MemoryCreditStore {
         }
     }
 
+    /// The same store with another bound on the entries that reserves and purchases may fill.
+    #[must_use]
+    pub fn with_max_entries(self, max_entries: usize) -> Self {
+        self.lock().bound_entries(max_entries);
+        self
+    }
+
     /// The accounts themselves, for a step across rooms; take locks in the order idempotency,
     /// builds, credits, log, and read the clock once they are held.
     pub fn lock(&self) -> MutexGuard<'_, CreditState> {
         // Every change is applied after all of it was checked, so a panic elsewhere leaves the
         // state whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// [`Self::lock`], unless another holds it now: for a test that watches who does.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, CreditState>> {
+        match self.state.try_lock() {
+            Ok(guard) => Some(guard),
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
+        }
     }
 }
 

@@ -38,7 +38,8 @@ struct Ledger {
 type Step<O> = Result<Decision<O>, DecideError>;
 
 impl CreditState {
-    /// The entries that reserves and purchases may fill, over all accounts.
+    /// The entries that reserves and purchases may fill, over all accounts, unless
+    /// [`Self::bound_entries`] says otherwise.
     pub const MAX_ENTRIES: usize = 10_000_000;
     /// The most commands of one batch.
     pub const MAX_BATCH: usize = 1_000;
@@ -56,6 +57,11 @@ impl CreditState {
             expiries: BTreeSet::new(),
             entries: 0,
         }
+    }
+
+    /// Sets how many entries reserves and purchases may fill, over all accounts.
+    pub const fn bound_entries(&mut self, max_entries: usize) {
+        self.max_entries = max_entries;
     }
 
     /// How accounts are fed and bounded.

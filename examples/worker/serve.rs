@@ -1,0 +1,58 @@
+//! Serving until SIGTERM or Ctrl-C, and stopping in good order within 5 s.
+
+use std::io;
+use std::pin::pin;
+use std::time::Duration;
+
+use axum::serve::ListenerExt as _;
+use sheen_core::runtime::{Sleep as _, TokioRuntime};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::wiring::Wired;
+
+/// The longest that answers under way may take once everything else has stopped.
+const LAST_ANSWERS: Duration = Duration::from_millis(500);
+
+/// Serves until told to stop: running builds end as `CANCELLED`, readers hear of it, streams end,
+/// answers under way are finished.
+pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> io::Result<()> {
+    // A small event must not wait for the acknowledgement of the one before it.
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+    });
+    let (stopped, stop) = oneshot::channel::<()>();
+    let server = axum::serve(listener, wired.router.clone()).with_graceful_shutdown(async {
+        // A dropped sender stops the server as well.
+        let _ = stop.await;
+    });
+    let mut server = pin!(server.into_future());
+    tokio::select! {
+        ended = &mut server => return ended,
+        told = told_to_stop() => told?,
+    }
+    tracing::info!("stopping");
+    if !wired.runner.shutdown().await {
+        tracing::warn!("a builder did not stop in time");
+    }
+    wired.streams.shutdown();
+    // The server is gone already if nobody listens.
+    let _ = stopped.send(());
+    let limit = TokioRuntime.sleep(LAST_ANSWERS);
+    tokio::select! {
+        ended = server => ended?,
+        () = limit => tracing::info!("connections that were still open are cut"),
+    }
+    Ok(())
+}
+
+async fn told_to_stop() -> io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        ended = tokio::signal::ctrl_c() => ended,
+        _ = terminate.recv() => Ok(()),
+    }
+}

@@ -1,0 +1,156 @@
+//! The rooms, the worker, the runner and the routes, put together.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use examples::settings::WorkerSettings;
+use examples::site::build::SiteBuilder;
+use sheen::memory::{MemoryConfig, MemoryRooms};
+use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
+use sheen::worker::Worker;
+use sheen_auth::replay::MemoryReplayStore;
+use sheen_auth::signature::{Gate, Verifier};
+use sheen_auth::token::ViewerTokens;
+use sheen_axum::App;
+use sheen_billing::package::{Catalogue, Package, Price};
+use sheen_core::entropy::{Entropy, OsEntropy};
+use sheen_core::id::WorkerId;
+use sheen_core::runtime::TokioRuntime;
+use sheen_core::seconds::Seconds;
+use sheen_core::time::{Clock, SystemClock};
+use sheen_events::feed::Feed;
+use sheen_events::stream::{StreamConfig, StreamService};
+
+use crate::builder::{Sites, Unpublish};
+
+/// A worker ready to serve.
+#[derive(Debug)]
+pub(crate) struct Wired {
+    pub(crate) router: Router,
+    pub(crate) runner: RunnerHandle,
+    pub(crate) streams: StreamService,
+    /// Removed with the worker, where no folder was named.
+    _previews: Option<tempfile::TempDir>,
+}
+
+type Error = Box<dyn std::error::Error>;
+
+/// Nonces of ten minutes: about 1,600 signed calls a second before the door refuses.
+const REPLAY_CAPACITY: usize = 1_000_000;
+
+/// Puts the worker together.
+pub(crate) fn wire(
+    settings: WorkerSettings,
+    environment: Vec<(OsString, OsString)>,
+    url: &str,
+) -> Result<Wired, Error> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
+    let runtime = Arc::new(TokioRuntime);
+    let (folder, previews) = preview_folder(settings.preview_dir)?;
+    let sites = Arc::new(SiteBuilder::new(
+        &folder,
+        settings.build_command,
+        environment,
+        Arc::clone(&clock),
+        runtime.clone(),
+    )?);
+    let ring = settings.keys.ok_or("no signing key is set")?;
+    let verifier = Verifier::with_modes(ring, settings.modes)?;
+    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
+
+    let mut rules = MemoryConfig::default();
+    rules.credits.daily_gift = settings.daily_gift;
+    rules.credits.welcome_bonus = settings.welcome_bonus;
+    let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
+    let worker = Arc::new(Worker::new(rooms.parts(
+        runtime.clone(),
+        runtime.clone(),
+        vec![Arc::new(Unpublish(Arc::clone(&sites)))],
+    )));
+    let builder = Arc::new(Sites {
+        sites: Arc::clone(&sites),
+        preview_origin: settings
+            .family
+            .preview_origin
+            .unwrap_or_else(|| url.to_owned()),
+    });
+    let runner = start_runner(&worker, &rooms, builder, settings.builds);
+    let streams = StreamService::new(
+        rooms.log.clone(),
+        rooms.wake.clone(),
+        runtime.clone(),
+        Arc::clone(&clock),
+        StreamConfig::default(),
+    );
+    let app = App {
+        worker,
+        gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
+        tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
+        idempotency: rooms.idempotency.clone(),
+        feed: Feed::new(rooms.log.clone()),
+        streams: streams.clone(),
+        credits: rooms.credits.clone(),
+        grants: rooms.credits.clone(),
+        accounts: rooms.credits,
+        catalogue: catalogue()?,
+        allowed_origins: settings.family.allowed_origins,
+        clock,
+        entropy,
+        spawn: runtime.clone(),
+        sleep: runtime,
+    };
+    let router = sheen_axum::router(app).merge(examples::preview::router(sites.preview_dir()));
+    Ok(Wired {
+        router,
+        runner,
+        streams,
+        _previews: previews,
+    })
+}
+
+fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
+    if let Some(folder) = named {
+        return Ok((folder, None));
+    }
+    let folder = tempfile::Builder::new()
+        .prefix("sheen-preview-")
+        .tempdir()?;
+    Ok((folder.path().to_owned(), Some(folder)))
+}
+
+fn start_runner(
+    worker: &Arc<Worker>,
+    rooms: &MemoryRooms,
+    builder: Arc<Sites>,
+    builds: usize,
+) -> RunnerHandle {
+    let mut paces = RunnerConfig::default();
+    paces.concurrency = builds;
+    runner::start(RunnerParts {
+        worker: Arc::clone(worker),
+        builder,
+        credits: rooms.credits.clone(),
+        id: WorkerId::generate(&OsEntropy),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+        config: paces,
+    })
+}
+
+/// What the demonstration sells.
+fn catalogue() -> Result<Catalogue, Error> {
+    let package = |name: &str, minutes: u32, hundredths: u32| {
+        let url = format!("https://shop.example/packages/{name}");
+        let seconds = Seconds::from_u32(minutes * 60);
+        Package::new(name, seconds, Price::from_hundredths(hundredths), url)
+    };
+    let packages = vec![
+        package("mini", 20, 500),
+        package("starter", 60, 1200),
+        package("studio", 300, 4500),
+    ];
+    Ok(Catalogue::new(packages)?)
+}

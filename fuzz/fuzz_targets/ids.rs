@@ -1,0 +1,4 @@
+//! See [`sheen_fuzz::ids`].
+#![cfg_attr(fuzzing, no_main)]
+
+sheen_fuzz::target!(ids);

@@ -1,0 +1,47 @@
+//! What a stranger can send, thrown at the code that reads it.
+//!
+//! A target is a plain function over bytes that panics when a promise is broken. libFuzzer drives
+//! it with `cargo +nightly fuzz run ids /tmp/found fuzz/corpus/ids` (new inputs go to the first
+//! folder), a file that broke it is shown again on stable with `cargo run --bin ids -- FILE`, and
+//! ordinary tests run it over `corpus/` each time: what once broke stays there.
+
+mod auth;
+mod core;
+mod events;
+
+pub use auth::{canonical, signature, token};
+pub use core::{file_path, ids, locale, suggest};
+pub use events::{cursor, frame};
+
+/// A target by its name, which is also its program's and its corpus's.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("canonical", canonical),
+    ("cursor", cursor),
+    ("file_path", file_path),
+    ("frame", frame),
+    ("ids", ids),
+    ("locale", locale),
+    ("signature", signature),
+    ("suggest", suggest),
+    ("token", token),
+];
+
+/// The program of one target: libFuzzer's entry when fuzzing, else one that runs files.
+#[macro_export]
+macro_rules! target {
+    ($name:ident) => {
+        #[cfg(fuzzing)]
+        libfuzzer_sys::fuzz_target!(|data: &[u8]| $crate::$name(data));
+
+        #[cfg(not(fuzzing))]
+        fn main() -> std::io::Result<()> {
+            std::env::args_os().skip(1).try_for_each(|file| {
+                $crate::$name(&std::fs::read(file)?);
+                Ok(())
+            })
+        }
+    };
+}

@@ -1,0 +1,182 @@
+//! The layer: which calls it concerns, and what their keys lead to.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::{Method, Request};
+use sheen_core::idempotency::{
+    BeginOutcome, Fingerprint, IdempotencyKey, IdempotencyStore, Lease, Scope,
+};
+use sheen_core::runtime::{BoxFuture, Sleep, Spawn};
+use tower::{Layer, Service};
+
+use super::keyed::{fingerprint_of, in_progress, key_of, replayed, reused, wait_of};
+use super::run::run_under_lease;
+use crate::problem::Problem;
+use crate::signature::{BufferedBody, original_uri};
+use crate::timing::ServerTiming;
+
+/// How often a waiting repeat looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS_PER_SECOND: u32 = 20;
+
+/// Whose keys a call's key is among; in the request's extensions. A request without one passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Owner {
+    /// This principal's, for this user.
+    Scope(Scope),
+    /// Nobody's: the call names no user and changes nothing. Its key is checked and not recorded.
+    Nobody,
+}
+
+/// Runs keyed calls once.
+#[derive(Debug, Clone)]
+pub struct IdempotencyLayer {
+    pub(super) store: Arc<dyn IdempotencyStore>,
+    pub(super) spawn: Arc<dyn Spawn>,
+    pub(super) sleep: Arc<dyn Sleep>,
+}
+
+impl IdempotencyLayer {
+    /// Records in `store`; calls run in tasks of `spawn`.
+    #[must_use]
+    pub const fn new(
+        store: Arc<dyn IdempotencyStore>,
+        spawn: Arc<dyn Spawn>,
+        sleep: Arc<dyn Sleep>,
+    ) -> Self {
+        Self {
+            store,
+            spawn,
+            sleep,
+        }
+    }
+}
+
+impl<S> Layer<S> for IdempotencyLayer {
+    type Service = IdempotencyService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        IdempotencyService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// See [`IdempotencyLayer`].
+#[derive(Clone)]
+pub struct IdempotencyService<S> {
+    inner: S,
+    layer: IdempotencyLayer,
+}
+
+impl<S> fmt::Debug for IdempotencyService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IdempotencyService")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Service<Request<Body>> for IdempotencyService<S>
+where
+    S: Service<Request<Body>, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
+    S::Error: Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, clone);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let keyed = match Keyed::of(&request) {
+                Ok(Some(keyed)) => keyed,
+                Ok(None) => return ready.call(request).await,
+                Err(problem) => return Ok(problem.into_response()),
+            };
+            let lease = match layer.lease(&keyed).await {
+                Ok(lease) => lease,
+                Err(answer) => return Ok(*answer),
+            };
+            run_under_lease(layer, lease, ready, request).await
+        })
+    }
+}
+
+/// A call with a key that is to be recorded.
+struct Keyed {
+    scope: Scope,
+    key: IdempotencyKey,
+    fingerprint: Fingerprint,
+    wait_seconds: u32,
+    timing: Option<ServerTiming>,
+}
+
+impl Keyed {
+    fn of(request: &Request<Body>) -> Result<Option<Self>, Problem> {
+        let keyed = matches!(
+            *request.method(),
+            Method::POST | Method::PUT | Method::PATCH
+        );
+        let Some(owner) = request.extensions().get::<Owner>().filter(|_| keyed) else {
+            return Ok(None);
+        };
+        let Some(key) = key_of(request.headers())? else {
+            return Ok(None);
+        };
+        let Owner::Scope(scope) = owner else {
+            return Ok(None);
+        };
+        let body = request.extensions().get::<BufferedBody>();
+        let body = body.map(|body| body.0.clone()).unwrap_or_default();
+        let uri = original_uri(request.extensions(), request.uri());
+        Ok(Some(Self {
+            scope: scope.clone(),
+            key,
+            fingerprint: fingerprint_of(request.method(), uri, &body)?,
+            wait_seconds: wait_of(request.headers()),
+            timing: request.extensions().get::<ServerTiming>().cloned(),
+        }))
+    }
+}
+
+impl IdempotencyLayer {
+    /// The lease of the call's key, or the answer that the call gets without running.
+    async fn lease(&self, keyed: &Keyed) -> Result<Lease, Box<Response>> {
+        let mut looks = keyed.wait_seconds * LOOKS_PER_SECOND;
+        loop {
+            let begun = self
+                .store
+                .begin(&keyed.scope, &keyed.key, keyed.fingerprint);
+            let begun = match &keyed.timing {
+                Some(timing) => timing.store(begun).await,
+                None => begun.await,
+            };
+            match begun {
+                Ok(BeginOutcome::Started(lease)) => return Ok(lease),
+                Ok(BeginOutcome::Replay(answer)) => return Err(Box::new(replayed(&answer))),
+                Ok(BeginOutcome::Reused) => return Err(Box::new(reused())),
+                // An outcome this code does not know cannot have started the call.
+                Ok(_) if looks == 0 => return Err(Box::new(in_progress())),
+                Ok(_) => {
+                    looks -= 1;
+                    self.sleep.sleep(LOOK_AGAIN).await;
+                }
+                Err(error) => return Err(Box::new(Problem::from(error).into_response())),
+            }
+        }
+    }
+}

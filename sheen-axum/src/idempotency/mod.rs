@@ -1,0 +1,23 @@
+//! A call repeated with the same `Idempotency-Key` happens once (wire.md §4).
+//!
+//! 1. The key counts on POST, PUT and PATCH, within principal and user ([`Owner`]); without a key
+//!    the call runs as always. A key that is not one, or that is given twice, is refused.
+//! 2. The first call runs under a lease in a task of its own: a caller that hangs up does not cut
+//!    the effect from its record.
+//! 3. A repeat gets the stored status, allowed headers and exact bytes, `Idempotency-Replayed: true`
+//!    and `x-original-request-id`; while the first runs it is told to come again, or waits as long
+//!    as `Prefer: wait=N` says, at most 10 s; another call under the key is refused.
+//! 4. Only 2xx answers are stored. Anything else frees the key.
+//!
+//! It stands inside the [signature layer](crate::signature), which has the body, and behind
+//! whatever puts an [`Owner`] into the request.
+
+mod keyed;
+mod layer;
+mod run;
+
+pub use keyed::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, X_ORIGINAL_REQUEST_ID};
+pub(crate) use keyed::{
+    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+};
+pub use layer::{IdempotencyLayer, IdempotencyService, Owner};

@@ -1,0 +1,180 @@
+//! What the routes stand on, and where each of them stands.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use sheen::worker::Worker;
+use sheen_auth::signature::Gate;
+use sheen_auth::token::ViewerTokens;
+use sheen_billing::account::{CreditReader, CreditStore, GrantStore};
+use sheen_billing::package::Catalogue;
+use sheen_core::entropy::Entropy;
+use sheen_core::error::Code;
+use sheen_core::idempotency::IdempotencyStore;
+use sheen_core::runtime::{Sleep, Spawn};
+use sheen_core::time::Clock;
+use sheen_events::feed::Feed;
+use sheen_events::stream::StreamService;
+
+use super::{billing, builds, credits, estimates, events, start, suggestions};
+use crate::call::{Preparing, UserRule, prepare};
+use crate::cors::EventCorsLayer;
+use crate::idempotency::IdempotencyLayer;
+use crate::panic::CatchPanicLayer;
+use crate::problem::Problem;
+use crate::request_id::RequestIdLayer;
+use crate::signature::{START_BODY_LIMIT, SignatureLayer};
+use crate::timing::ServerTimingLayer;
+
+/// What the routes stand on.
+#[derive(Debug, Clone)]
+#[expect(
+    clippy::exhaustive_structs,
+    reason = "wiring: a new part must be noticed"
+)]
+pub struct App {
+    /// Starting, reading and cancelling builds, and reserving for projects.
+    pub worker: Arc<Worker>,
+    /// Who may call.
+    pub gate: Arc<Gate>,
+    /// What browsers may watch.
+    pub tokens: Arc<ViewerTokens>,
+    /// Answers under keys. The same store as the worker's admission has.
+    pub idempotency: Arc<dyn IdempotencyStore>,
+    /// Polling events.
+    pub feed: Feed,
+    /// Following events.
+    pub streams: StreamService,
+    /// Committing and releasing holds.
+    pub credits: Arc<dyn CreditStore>,
+    /// Crediting purchases.
+    pub grants: Arc<dyn GrantStore>,
+    /// Balances, and whose a hold is.
+    pub accounts: Arc<dyn CreditReader>,
+    /// What to recommend to somebody with too few seconds.
+    pub catalogue: Catalogue,
+    /// Origins whose pages may read events: `https://app.example`.
+    pub allowed_origins: Vec<String>,
+    /// Instants of refusals and tokens, and measuring.
+    pub clock: Arc<dyn Clock>,
+    /// Request ids.
+    pub entropy: Arc<dyn Entropy>,
+    /// Keyed calls run beside their callers.
+    pub spawn: Arc<dyn Spawn>,
+    /// Waiting for a first call, `Prefer: wait`.
+    pub sleep: Arc<dyn Sleep>,
+}
+
+/// Every route of the worker that is built, under `/v1`, and `/health`. It may be nested: paths
+/// are verified as on the request line.
+///
+/// ```
+/// # fn demo(app: sheen_axum::App) -> axum::Router {
+/// axum::Router::new().nest("/worker", sheen_axum::router(app))
+/// # }
+/// ```
+pub fn router(app: App) -> Router {
+    let state = Arc::new(app);
+    let app = &*state;
+    let outermost = RequestIdLayer::new(Arc::clone(&app.entropy), Arc::clone(&app.clock));
+    Router::new()
+        .merge(starts(app))
+        .merge(keyed(app))
+        .merge(reads(app))
+        .merge(event_reads(app))
+        .route("/health", get(health))
+        .fallback(async || Problem::not_found())
+        .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
+        .layer(CatchPanicLayer::new())
+        .layer(ServerTimingLayer::new(Arc::clone(&app.clock)))
+        .layer(outermost)
+        .with_state(state)
+}
+
+type Routes = Router<Arc<App>>;
+
+async fn health(State(_): State<Arc<App>>) -> axum::Json<serde_json::Value> {
+    axum::Json(serde_json::json!({"status": "ok"}))
+}
+
+fn preparing(app: &App, rule: UserRule) -> Preparing {
+    Preparing {
+        rule,
+        credits: Arc::clone(&app.accounts),
+    }
+}
+
+fn signed(app: &App) -> SignatureLayer {
+    SignatureLayer::new(Arc::clone(&app.gate))
+}
+
+/// Starts keep their answer in the step that admits the build, so no layer does.
+fn starts(app: &App) -> Routes {
+    Router::new()
+        .route("/v1/create-preview-for-new-project", post(start::create))
+        .route("/v1/update-project", post(start::update))
+        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
+        .route_layer(signed(app).body_limit(START_BODY_LIMIT))
+}
+
+fn keyed(app: &App) -> Routes {
+    let once = || {
+        IdempotencyLayer::new(
+            Arc::clone(&app.idempotency),
+            Arc::clone(&app.spawn),
+            Arc::clone(&app.sleep),
+        )
+    };
+    let under = |routes: Routes, rule| {
+        routes
+            .route_layer(once())
+            .route_layer(from_fn_with_state(preparing(app, rule), prepare))
+            .route_layer(signed(app))
+    };
+    let named = Router::new()
+        .route("/v1/builds/{buildId}/cancel", post(builds::cancel))
+        .route(
+            "/v1/builds/{buildId}/viewer-token",
+            post(builds::viewer_token),
+        )
+        .route("/v1/credits/reserve", post(credits::reserve))
+        .route("/v1/billing/credit", post(billing::credit))
+        .route(
+            "/v1/billing/check-sufficient",
+            post(billing::check_sufficient),
+        )
+        .route("/v1/suggestions", post(suggestions::suggest));
+    let of_reservations = Router::new()
+        .route("/v1/credits/commit", post(credits::commit))
+        .route("/v1/credits/release", post(credits::release));
+    let of_nobody = Router::new().route("/v1/estimate", post(estimates::estimate));
+    under(named, UserRule::Named)
+        .merge(under(of_reservations, UserRule::Reservation))
+        .merge(under(of_nobody, UserRule::Nobody))
+}
+
+fn reads(app: &App) -> Routes {
+    Router::new()
+        .route("/v1/builds/{buildId}", get(builds::read))
+        .route("/v1/billing/balance/{userId}", get(billing::balance))
+        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
+        .route_layer(signed(app))
+}
+
+fn event_reads(app: &App) -> Routes {
+    // The preflight's handler is never reached: the layer answers.
+    let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
+    let either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    Router::new()
+        .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
+        .route(
+            "/v1/builds/{buildId}/events/stream",
+            readable(get(events::stream)),
+        )
+        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
+        .route_layer(either)
+        .route_layer(EventCorsLayer::new(app.allowed_origins.iter().cloned()))
+}

@@ -1,0 +1,60 @@
+//! Reading and cancelling builds, and tokens to watch them with.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use sheen::admission::SettleOutcome;
+use sheen_auth::token::ViewerTokens;
+use sheen_core::build::FinishOutcome;
+use sheen_core::error::Code;
+use sheen_core::id::{BuildId, UserId};
+use sheen_core::wire::{BuildAnswer, ViewerTokenAnswer};
+use tracing::Span;
+
+use super::answer::json;
+use super::app::App;
+use crate::call::Call;
+use crate::problem::Problem;
+
+/// The user and the build that a call names.
+pub(super) fn user_and_build(call: &Call) -> Result<(UserId, BuildId), Problem> {
+    let (user, build) = call.user_and_path("buildId", "buildId")?;
+    let build: BuildId = build;
+    Span::current().record("build_id", build.as_str());
+    Ok((user, build))
+}
+
+pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+    let (user, build) = user_and_build(&call)?;
+    let found = call.timing.store(app.worker.build(&user, &build)).await?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    json(StatusCode::OK, &BuildAnswer::from(&found.build))
+}
+
+pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+    let (user, build) = user_and_build(&call)?;
+    match call.timing.store(app.worker.cancel(&user, &build)).await? {
+        SettleOutcome::Settled(settled) => json(StatusCode::OK, &BuildAnswer::from(&settled.build)),
+        SettleOutcome::Unchanged(FinishOutcome::NotFound) => Err(Problem::not_found()),
+        // Also of a build that was cancelled before (wire.md §15).
+        SettleOutcome::Unchanged(_) | _ => Err(Problem::new(Code::TransitionNotAllowed)),
+    }
+}
+
+pub(super) async fn viewer_token(
+    State(app): State<Arc<App>>,
+    call: Call,
+) -> Result<Response, Problem> {
+    let (user, build) = user_and_build(&call)?;
+    let found = call.timing.store(app.worker.build(&user, &build)).await?;
+    found.ok_or_else(Problem::not_found)?;
+    let now = app.clock.now();
+    let (token, expires_at) = app.tokens.issue(&user, &build, now, ViewerTokens::MAX_LIFE);
+    let answer = ViewerTokenAnswer {
+        token: token.expose().to_owned(),
+        expires_at,
+    };
+    json(StatusCode::OK, &answer)
+}

@@ -1,0 +1,40 @@
+//! Estimates.
+
+use axum::response::Response;
+use http::StatusCode;
+use sheen_billing::estimate::{self, Confidence as Grade};
+use sheen_core::wire::{Confidence, EstimateAnswer, EstimateRequest, OperationType, ProjectSize};
+
+use super::answer::json;
+use crate::call::Call;
+use crate::problem::Problem;
+
+/// The ledger's estimate in the words of the wire.
+pub(super) const fn estimate_of(request: EstimateRequest) -> EstimateAnswer {
+    let operation = match request.operation {
+        OperationType::Update => estimate::OperationType::Update,
+        OperationType::MetadataGeneration => estimate::OperationType::MetadataGeneration,
+        _ => estimate::OperationType::MainBuild,
+    };
+    let size = match request.size {
+        ProjectSize::Large => estimate::ProjectSize::Large,
+        ProjectSize::Medium => estimate::ProjectSize::Medium,
+        _ => estimate::ProjectSize::Small,
+    };
+    let estimate = estimate::estimate(operation, size);
+    EstimateAnswer {
+        estimated_seconds: estimate.estimated_seconds,
+        estimated_minutes: estimate.estimated_minutes,
+        confidence: match estimate.confidence {
+            Grade::Low => Confidence::Low,
+            Grade::Medium => Confidence::Medium,
+            Grade::High => Confidence::High,
+        },
+        based_on_samples: estimate.based_on_samples,
+    }
+}
+
+pub(super) async fn estimate(mut call: Call) -> Result<Response, Problem> {
+    let request = call.read_for_nobody::<EstimateRequest>()?;
+    json(StatusCode::OK, &estimate_of(request))
+}

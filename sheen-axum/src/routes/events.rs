@@ -1,0 +1,151 @@
+//! Polling and following a build's events.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::Response;
+use http::header::{
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use sheen_core::error::{Code, Fields};
+use sheen_core::id::{BuildId, UserId};
+use sheen_events::feed::{PollOutcome, PollRequest};
+use sheen_events::stream::{OpenOutcome, Resume, StreamRequest, retry_frame};
+
+use super::app::App;
+use super::builds::user_and_build;
+use super::refusals::unknown_outcome;
+use crate::call::Call;
+use crate::problem::Problem;
+use crate::signature::{Caller, TokenPlace};
+
+const X_NEXT_POLL_MS: HeaderName = HeaderName::from_static("x-next-poll-ms");
+const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
+const X_LAST_EVENT_SEQ: HeaderName = HeaderName::from_static("x-last-event-seq");
+
+/// When a reader that found the server full comes back.
+const COME_BACK: Duration = Duration::from_secs(10);
+
+/// The reader and the build. A token is for one build, whoever owns it.
+fn reader_and_build(call: &Call) -> Result<(UserId, BuildId), Problem> {
+    let (user, build) = user_and_build(call)?;
+    if let Some(viewer) = call.caller.viewer() {
+        viewer.may_watch(&build)?;
+    }
+    Ok((user, build))
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+pub(super) async fn poll(
+    State(app): State<Arc<App>>,
+    call: Call,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (user, build) = reader_and_build(&call)?;
+    let mut fields = Fields::new();
+    let mut request = PollRequest::from_query(&mut fields, call.query.pairs());
+    fields.finish()?;
+    request.if_none_match = text(&headers, &IF_NONE_MATCH);
+    let polling = app.feed.poll(&user, &build, request);
+    match call.timing.store(polling).await? {
+        PollOutcome::NotFound => Err(Problem::not_found()),
+        PollOutcome::CursorInvalid => Err(Problem::new(Code::CursorInvalid)),
+        PollOutcome::NotModified { etag, next_poll_ms } => Ok(page(
+            StatusCode::NOT_MODIFIED,
+            &etag,
+            next_poll_ms,
+            Body::empty(),
+        )),
+        PollOutcome::Page(found) => {
+            let body = Body::from(found.body);
+            let mut answer = page(StatusCode::OK, &found.etag, found.next_poll_ms, body);
+            let headers = answer.headers_mut();
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static("en"));
+            Ok(answer)
+        }
+        _ => Err(unknown_outcome("a poll")),
+    }
+}
+
+fn page(status: StatusCode, etag: &str, next_poll_ms: u64, body: Body) -> Response {
+    let mut answer = Response::new(body);
+    *answer.status_mut() = status;
+    let headers = answer.headers_mut();
+    if let Ok(etag) = HeaderValue::from_str(etag) {
+        headers.insert(ETAG, etag);
+    }
+    headers.insert(X_NEXT_POLL_MS, next_poll_ms.into());
+    headers.insert(
+        CACHE_CONTROL,
+        HeaderValue::from_static("private, max-age=0"),
+    );
+    of_a_reader(headers);
+    answer
+}
+
+/// A token may have come in the address: it goes no further, and no cache mixes readers.
+fn of_a_reader(headers: &mut HeaderMap) {
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.append(VARY, HeaderValue::from_static("authorization"));
+}
+
+pub(super) async fn stream(
+    State(app): State<Arc<App>>,
+    call: Call,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let (user, build) = reader_and_build(&call)?;
+    let cursor = call.query.one("cursor")?;
+    let resume = Resume::from_request(
+        text(&headers, &LAST_EVENT_ID),
+        text(&headers, &X_LAST_EVENT_SEQ),
+        cursor,
+    );
+    let mut request = StreamRequest::new(user, build).resume(resume);
+    if let Some(viewer) = call.caller.viewer() {
+        request = request.until(viewer.expires_at);
+    }
+    let native = matches!(call.caller, Caller::Viewer(_, TokenPlace::Query));
+    if !native {
+        // Readers that are not a native EventSource come back only after an error.
+        request = request.abort_unfinished();
+    }
+    match call.timing.store(app.streams.open(request)).await? {
+        OpenOutcome::Open(stream) => Ok(event_stream(Body::from_stream(stream))),
+        OpenOutcome::NotFound => Err(Problem::not_found()),
+        OpenOutcome::CursorInvalid => Err(Problem::new(Code::CursorInvalid)),
+        OpenOutcome::Full | OpenOutcome::ShuttingDown if native => {
+            Ok(event_stream(Body::from(retry_frame(COME_BACK))))
+        }
+        OpenOutcome::Full | OpenOutcome::ShuttingDown => {
+            let seconds = u32::try_from(COME_BACK.as_secs()).unwrap_or(u32::MAX);
+            Err(Problem::new(Code::StoreUnavailable).retry_after(seconds))
+        }
+        _ => Err(unknown_outcome("a stream")),
+    }
+}
+
+fn event_stream(body: Body) -> Response {
+    let mut answer = Response::new(body);
+    let headers = answer.headers_mut();
+    for (name, value) in [
+        (CONTENT_TYPE, "text/event-stream"),
+        (CONTENT_LANGUAGE, "en"),
+        (CACHE_CONTROL, "private, no-store, no-transform"),
+        (X_ACCEL_BUFFERING, "no"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    of_a_reader(headers);
+    answer
+}

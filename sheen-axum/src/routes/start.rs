@@ -1,0 +1,233 @@
+//! Starting builds. The answer is made and kept inside the step that admits the build.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::CONTENT_LANGUAGE;
+use http::request::Parts;
+use http::{HeaderValue, StatusCode};
+use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
+use sheen::worker::Start;
+use sheen_core::build::{BuildInput, BuildKind};
+use sheen_core::error::{Code, Fields};
+use sheen_core::id::UserId;
+use sheen_core::idempotency::{BeginOutcome, StoredAnswer, StoredAnswerError};
+use sheen_core::locale::Locale;
+use sheen_core::mode::{BuildPermit, permit};
+use sheen_core::wire::{HeldSeconds, StartAnswer, StartRequest, SuggestionItem};
+use tracing::Span;
+
+use super::answer::json_headers;
+use super::app::App;
+use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
+use super::suggestions::{from_prompt, locale_of};
+use crate::call::Call;
+use crate::idempotency::{
+    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+};
+use crate::problem::Problem;
+use crate::request_id::RequestIds;
+use crate::signature::{BufferedBody, original_uri};
+
+/// How often a waiting repeat looks again.
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
+const LOOKS_PER_SECOND: u32 = 20;
+
+pub(super) async fn create(
+    State(app): State<Arc<App>>,
+    call: Call,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    start(&app, BuildKind::Create, call, parts).await
+}
+
+pub(super) async fn update(
+    State(app): State<Arc<App>>,
+    call: Call,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    start(&app, BuildKind::Update, call, parts).await
+}
+
+async fn start(
+    app: &App,
+    kind: BuildKind,
+    mut call: Call,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    let mut fields = Fields::new();
+    let user = call.user_or_note(&mut fields);
+    let keyed = keyed_call(&call, &parts)?;
+    let (user, wish, permit) = match permitted(user, call.read_into(&mut fields), fields) {
+        Ok(permitted) => permitted,
+        Err(problem) => return refuse_or_reused(app, &call, keyed, problem).await,
+    };
+    Span::current().record("project_id", wish.project.as_str());
+    if kind == BuildKind::Update {
+        // Whose project it is the admission finds out; that there is one is an update's to ask.
+        let owner = call.timing.store(app.worker.owner(&wish.project)).await?;
+        owner.ok_or_else(Problem::not_found)?;
+    }
+    let start = start_of(kind, user, wish, keyed, &parts);
+    let wait_seconds = wait_of(&parts.headers);
+    // The body is in the build's input now.
+    drop(parts);
+    admit(app, &call, permit, start, wait_seconds).await
+}
+
+fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> {
+    let Some(scope) = call.scope() else {
+        return Ok(None);
+    };
+    let Some(key) = key_of(&parts.headers)? else {
+        return Ok(None);
+    };
+    let body = parts.extensions.get::<BufferedBody>();
+    let body = body.map(|body| body.0.clone()).unwrap_or_default();
+    let uri = original_uri(&parts.extensions, &parts.uri);
+    let fingerprint = fingerprint_of(&parts.method, uri, &body)?;
+    Ok(Some(KeyedCall::new(scope, key, fingerprint)))
+}
+
+fn permitted(
+    user: Option<UserId>,
+    wish: Option<StartRequest>,
+    fields: Fields,
+) -> Result<(UserId, StartRequest, BuildPermit), Problem> {
+    fields.finish()?;
+    let (user, wish) = user.zip(wish).ok_or_else(|| Problem::new(Code::Internal))?;
+    let permit = permit(wish.mode, wish.confirmed)?;
+    Ok((user, wish, permit))
+}
+
+/// A key that was used for another call is told before wrong fields and plan mode are.
+async fn refuse_or_reused(
+    app: &App,
+    call: &Call,
+    keyed: Option<KeyedCall>,
+    problem: Problem,
+) -> Result<Response, Problem> {
+    let Some(keyed) = keyed else {
+        return Err(problem);
+    };
+    let looking = app
+        .idempotency
+        .look(&keyed.scope, &keyed.key, keyed.fingerprint);
+    match call.timing.store(looking).await? {
+        Some(BeginOutcome::Reused) => Ok(reused()),
+        Some(BeginOutcome::Replay(answer)) => Ok(replayed(&answer)),
+        _ => Err(problem),
+    }
+}
+
+fn start_of(
+    kind: BuildKind,
+    user: UserId,
+    wish: StartRequest,
+    keyed: Option<KeyedCall>,
+    parts: &Parts,
+) -> Start {
+    let locale = locale_of(wish.locale.as_deref(), &parts.headers);
+    let ids = parts.extensions.get::<RequestIds>();
+    let answering = Answering {
+        suggestions: from_prompt(&wish.prompt, locale),
+        prefix: prefix_of(parts),
+        request_id: ids.map_or_else(|| "unknown".into(), |ids| Arc::clone(&ids.request)),
+    };
+    let render: Arc<Render> = Arc::new(move |admitted| answering.render(admitted));
+    let mut input = BuildInput::new(kind, wish.prompt, wish.files);
+    input.metadata = wish.metadata;
+    input.locale = locale;
+    let mut start = Start::new(user, wish.project, input, render);
+    start.session = wish.session;
+    start.allow_concurrent = wish.allow_concurrent;
+    start.call = keyed;
+    start
+}
+
+/// What a nested router cut off the path: addresses in answers begin with it.
+fn prefix_of(parts: &Parts) -> String {
+    let original = original_uri(&parts.extensions, &parts.uri).path();
+    let prefix = original.strip_suffix(parts.uri.path());
+    prefix.unwrap_or_default().to_owned()
+}
+
+/// What the answer needs besides the build. The same build gives the same bytes.
+struct Answering {
+    suggestions: (Locale, Vec<SuggestionItem>),
+    prefix: String,
+    request_id: Arc<str>,
+}
+
+impl Answering {
+    fn render(&self, admitted: &Admitted) -> Result<StoredAnswer, StoredAnswerError> {
+        let build = &admitted.queued.build;
+        let events_url = format!("{}/v1/builds/{}/events", self.prefix, build.id);
+        let (locale, suggestions) = &self.suggestions;
+        let answer = StartAnswer {
+            build_id: build.id.clone(),
+            version_id: build.version.clone(),
+            build_session_id: build.session.clone(),
+            status: build.status,
+            queue_position: admitted.queued.position,
+            reservation: build.hold.as_ref().map(|hold| HeldSeconds {
+                id: hold.id.clone(),
+                seconds: hold.seconds,
+            }),
+            quick_suggestions: suggestions.clone(),
+            stream_url: format!("{events_url}/stream"),
+            events_url,
+        };
+        let mut headers = json_headers();
+        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(locale.as_str()));
+        // Ids, figures and texts are always JSON.
+        let body = serde_json::to_vec(&answer).unwrap_or_default();
+        kept_answer(
+            StatusCode::ACCEPTED,
+            &headers,
+            &body,
+            Arc::clone(&self.request_id),
+        )
+    }
+}
+
+async fn admit(
+    app: &App,
+    call: &Call,
+    permit: BuildPermit,
+    start: Start,
+    wait_seconds: u32,
+) -> Result<Response, Problem> {
+    let mut looks = wait_seconds * LOOKS_PER_SECOND;
+    loop {
+        let starting = app.worker.start(permit, start.clone());
+        let outcome = call.timing.store(starting).await?;
+        if !matches!(outcome, AdmitOutcome::InProgress) || looks == 0 {
+            return answer_to(app, outcome);
+        }
+        looks -= 1;
+        app.sleep.sleep(LOOK_AGAIN).await;
+    }
+}
+
+fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
+    match outcome {
+        AdmitOutcome::Admitted(admitted, answer) | AdmitOutcome::SessionKnown(admitted, answer) => {
+            Span::current().record("build_id", admitted.queued.build.id.as_str());
+            Ok(answer_from(&answer))
+        }
+        AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
+        AdmitOutcome::KeyReused => Ok(reused()),
+        AdmitOutcome::InProgress => Ok(in_progress()),
+        AdmitOutcome::NotOwner => Err(Problem::not_found()),
+        AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),
+        AdmitOutcome::CapReached { reset_at, .. } => Err(cap_reached(reset_at)),
+        AdmitOutcome::Insufficient {
+            required,
+            available,
+        } => Ok(insufficient(&app.catalogue, required, available).into_response()),
+        _ => Err(unknown_outcome("an admission")),
+    }
+}

@@ -1,0 +1,31 @@
+//! The headers that signatures live in.
+
+use http::HeaderMap;
+use sheen_auth::signature::Headers;
+use sheen_core::error::Fields;
+
+use crate::problem::Problem;
+
+/// The signature's headers.
+///
+/// # Errors
+/// When one is given twice or is not text; all such are named.
+pub(super) fn read(headers: &HeaderMap) -> Result<Headers<'_>, Problem> {
+    let mut fields = Fields::new();
+    let mut pairs = Vec::with_capacity(Headers::NAMES.len());
+    for name in Headers::NAMES {
+        let mut values = headers.get_all(name).iter();
+        let Some(value) = values.next() else {
+            continue;
+        };
+        if values.next().is_some() {
+            fields.refuse(name, "duplicate", "must be given once");
+        }
+        match std::str::from_utf8(value.as_bytes()) {
+            Ok(value) => pairs.push((name, value)),
+            Err(_) => fields.refuse(name, "invalid_characters", "must be ASCII"),
+        }
+    }
+    fields.finish()?;
+    Ok(Headers::from_pairs(pairs))
+}

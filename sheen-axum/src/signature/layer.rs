@@ -1,0 +1,217 @@
+//! The layer around calls that must be signed.
+
+use std::fmt;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, Request};
+use sheen_auth::signature::{Examined, Gate, Request as Signed, Scratch, Verified};
+use sheen_auth::token::ViewerTokens;
+use sheen_core::runtime::BoxFuture;
+use sheen_core::time::{Clock, Timestamp};
+use tower::{Layer, Service};
+
+use super::body::{self, BODY_LIMIT};
+use super::caller::{BufferedBody, Caller};
+use super::{headers, original_uri, token};
+use crate::problem::Problem;
+use crate::timing::ServerTiming;
+
+const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
+const SUNSET: HeaderName = HeaderName::from_static("sunset");
+
+/// 2026-11-20, when v1 was deprecated.
+pub const V1_DEPRECATED_SINCE: Timestamp = Timestamp::from_millis(1_795_132_800_000);
+
+/// Lets signed calls through.
+#[derive(Debug, Clone)]
+pub struct SignatureLayer {
+    gate: Arc<Gate>,
+    limit: usize,
+    viewers: Option<Viewers>,
+    deprecation: HeaderValue,
+    sunset: Option<HeaderValue>,
+}
+
+#[derive(Debug, Clone)]
+struct Viewers {
+    tokens: Arc<ViewerTokens>,
+    clock: Arc<dyn Clock>,
+}
+
+impl SignatureLayer {
+    /// Calls that `gate` admits, with bodies of at most [`BODY_LIMIT`].
+    #[must_use]
+    pub fn new(gate: Arc<Gate>) -> Self {
+        Self {
+            gate,
+            limit: BODY_LIMIT,
+            viewers: None,
+            deprecation: instant_header(V1_DEPRECATED_SINCE),
+            sunset: None,
+        }
+    }
+
+    /// With bodies of at most `limit` bytes.
+    #[must_use]
+    pub const fn body_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Also calls that show one of `tokens`, judged by `clock`.
+    #[must_use]
+    pub fn or_viewer_token(mut self, tokens: Arc<ViewerTokens>, clock: Arc<dyn Clock>) -> Self {
+        self.viewers = Some(Viewers { tokens, clock });
+        self
+    }
+
+    /// Says since when v1 is deprecated.
+    #[must_use]
+    pub fn deprecated_since(mut self, since: Timestamp) -> Self {
+        self.deprecation = instant_header(since);
+        self
+    }
+
+    /// Says from when on v1 will not be taken any more: an HTTP date (RFC 8594).
+    #[must_use]
+    pub fn sunset(mut self, http_date: HeaderValue) -> Self {
+        self.sunset = Some(http_date);
+        self
+    }
+}
+
+fn instant_header(at: Timestamp) -> HeaderValue {
+    // `@` and digits are always a header's value.
+    HeaderValue::try_from(format!("@{}", at.as_seconds()))
+        .unwrap_or_else(|_| HeaderValue::from_static("@0"))
+}
+
+impl<S> Layer<S> for SignatureLayer {
+    type Service = SignatureService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        SignatureService {
+            inner,
+            layer: self.clone(),
+        }
+    }
+}
+
+/// See [`SignatureLayer`].
+#[derive(Clone)]
+pub struct SignatureService<S> {
+    inner: S,
+    layer: SignatureLayer,
+}
+
+impl<S> fmt::Debug for SignatureService<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignatureService")
+            .field("layer", &self.layer)
+            .finish_non_exhaustive()
+    }
+}
+
+impl<S> Service<Request<Body>> for SignatureService<S>
+where
+    S: Service<Request<Body>, Response = Response, Future: Send + 'static> + Clone + Send + 'static,
+{
+    type Response = Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<Response, S::Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let clone = self.inner.clone();
+        let mut ready = std::mem::replace(&mut self.inner, clone);
+        let layer = self.layer.clone();
+        Box::pin(async move {
+            let (mut parts, body) = request.into_parts();
+            let caller = match layer.caller(&mut parts, body).await {
+                Ok(caller) => caller,
+                Err(refusal) => return Ok(*refusal),
+            };
+            let deprecated = matches!(&caller, Caller::Signed(verified) if verified.deprecated);
+            let served = parts.extensions.get::<BufferedBody>().cloned();
+            let served = served.map_or_else(Body::empty, |body| Body::from(body.0));
+            parts.extensions.insert(caller);
+            let mut answer = ready.call(Request::from_parts(parts, served)).await?;
+            if deprecated {
+                let headers = answer.headers_mut();
+                headers.insert(DEPRECATION, layer.deprecation);
+                headers.extend(layer.sunset.map(|date| (SUNSET, date)));
+            }
+            Ok(answer)
+        })
+    }
+}
+
+impl SignatureLayer {
+    async fn caller(&self, parts: &mut Parts, body: Body) -> Result<Caller, Box<Response>> {
+        if let Some(viewers) = &self.viewers
+            && let Some((token, place)) = token::find(parts).map_err(boxed)?
+        {
+            let verified = viewers.tokens.verify(&token, viewers.clock.now());
+            return match verified {
+                Ok(viewer) => Ok(Caller::Viewer(viewer, place)),
+                Err(error) => Err(boxed(error.into())),
+            };
+        }
+        let body = match body::take(&parts.headers, body, self.limit).await {
+            Ok(body) => body,
+            Err(refusal) => {
+                let (problem, header) = refusal.into_problem();
+                let mut answer = boxed(problem);
+                answer.headers_mut().extend(header);
+                return Err(answer);
+            }
+        };
+        let verified = self.verify(parts, &body).await.map_err(boxed)?;
+        parts.extensions.insert(BufferedBody(body));
+        Ok(Caller::Signed(verified))
+    }
+
+    async fn verify(&self, parts: &Parts, body: &[u8]) -> Result<Verified, Problem> {
+        let headers = headers::read(&parts.headers)?;
+        let uri = original_uri(&parts.extensions, &parts.uri);
+        let method = parts.method.as_str();
+        let signed = Signed::new(method, uri.path(), uri.query(), headers, body);
+        let mut scratch = Scratch::new();
+        let examining = self.gate.examine(&signed, &mut scratch);
+        let Examined {
+            report,
+            verdict,
+            store_error,
+            ..
+        } = match parts.extensions.get::<ServerTiming>() {
+            Some(timing) => timing.auth(examining).await,
+            None => examining.await,
+        };
+        tracing::debug!(
+            scheme = report.scheme.map(|scheme| scheme.as_str()),
+            key_id = report.key_id.as_ref().map(|id| id.as_str()),
+            mismatch = report.mismatch(),
+            clock_skew_millis = report.clock_skew_millis,
+            accepted = verdict.is_ok(),
+            "signature examined"
+        );
+        verdict.map_err(|refusal| {
+            let problem = Problem::from(refusal);
+            match store_error {
+                Some(error) => problem.caused_by(error),
+                None => problem,
+            }
+        })
+    }
+}
+
+fn boxed(problem: Problem) -> Box<Response> {
+    Box::new(problem.into_response())
+}

@@ -1,0 +1,49 @@
+//! Finding a viewer token in a request.
+
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+
+use super::caller::TokenPlace;
+use super::original_uri;
+use crate::problem::Problem;
+use crate::query::Query;
+
+/// The viewer token of a request, if it has one.
+///
+/// # Errors
+/// When it has more than one.
+pub(super) fn find(parts: &Parts) -> Result<Option<(String, TokenPlace)>, Problem> {
+    let mut lines = parts.headers.get_all(AUTHORIZATION).iter();
+    let (line, None) = (lines.next(), lines.next()) else {
+        return Err(Problem::field(
+            "authorization",
+            "duplicate",
+            "must be given once",
+        ));
+    };
+    let bearer = line.and_then(|line| bearer_of(line.as_bytes()));
+    let uri = original_uri(&parts.extensions, &parts.uri);
+    let query = match uri.query() {
+        // Only a query that can hold a token is decoded here.
+        Some(raw) if raw.contains("access") || raw.contains('%') => Query::parse(Some(raw))?,
+        _ => Query::default(),
+    };
+    match (bearer, query.one("access_token")?) {
+        (Some(_), Some(_)) => Err(Problem::field(
+            "access_token",
+            "conflict",
+            "must stand in the header or in the query, not in both",
+        )),
+        (Some(token), None) => Ok(Some((token, TokenPlace::Header))),
+        (None, Some(token)) => Ok(Some((token.to_owned(), TokenPlace::Query))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// The token of `Bearer …`; what is not text is a token that does not verify.
+fn bearer_of(line: &[u8]) -> Option<String> {
+    let line = String::from_utf8_lossy(line);
+    let (scheme, token) = line.trim().split_once(' ')?;
+    let bearer = scheme.eq_ignore_ascii_case("bearer");
+    bearer.then(|| token.trim().to_owned())
+}

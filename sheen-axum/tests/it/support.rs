@@ -1,0 +1,412 @@
+//! A worker in memory, a caller that signs, and answers that are easy to look at.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use serde_json::Value;
+use sheen::admission::memory::MemoryAdmission;
+use sheen::worker::{Parts, Worker};
+use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
+use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
+use sheen_auth::token::ViewerTokens;
+use sheen_axum::{App, router};
+use sheen_billing::account::CreditPolicy;
+use sheen_billing::account::MemoryCreditStore;
+use sheen_billing::package::{Catalogue, Package, Price};
+use sheen_core::build::Deadlines;
+use sheen_core::build::MemoryBuildStore;
+use sheen_core::entropy::SeededEntropy;
+use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::id::{BuildId, KeyId, PrincipalId, UserId, WorkerId};
+use sheen_core::idempotency::Lifetimes;
+use sheen_core::idempotency::MemoryIdempotencyStore;
+use sheen_core::runtime::TokioRuntime;
+use sheen_core::seconds::Seconds;
+use sheen_core::secret::Secret;
+use sheen_core::time::{ManualClock, Timestamp};
+use sheen_events::feed::Feed;
+use sheen_events::log::MemoryEventLog;
+use sheen_events::stream::{StreamConfig, StreamService};
+use sheen_events::wake::MemoryWake;
+use tower::ServiceExt;
+
+pub(crate) const CREATE: &str = "/v1/create-preview-for-new-project";
+pub(crate) const ORIGIN: &str = "https://app.example";
+const SECRET: &str = "a secret of at least thirty-two bytes";
+
+/// What a test may set.
+pub(crate) struct Setup {
+    pub(crate) mode: Mode,
+    pub(crate) policy: CreditPolicy,
+    pub(crate) streams: StreamConfig,
+    pub(crate) is_replay_store_broken: bool,
+    pub(crate) build_capacity: usize,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        Self {
+            mode: Mode::Dual,
+            policy: CreditPolicy::default(),
+            streams: StreamConfig::default(),
+            is_replay_store_broken: false,
+            build_capacity: 1000,
+        }
+    }
+}
+
+/// A worker in memory with all its rooms.
+pub(crate) struct World {
+    pub(crate) app: Router,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) entropy: Arc<SeededEntropy>,
+    pub(crate) signer: Signer,
+    pub(crate) worker: Arc<Worker>,
+    pub(crate) tokens: Arc<ViewerTokens>,
+    pub(crate) streams: StreamService,
+    pub(crate) credits: Arc<MemoryCreditStore>,
+    pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
+}
+
+/// A replay store that is down.
+#[derive(Debug)]
+struct Broken;
+
+#[async_trait]
+impl ReplayStore for Broken {
+    async fn claim(&self, _: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
+        Err(StoreError::with_source(
+            StoreErrorKind::Unavailable,
+            "the socket is closed",
+        ))
+    }
+
+    async fn v1_marked(&self, _: &PrincipalId, _: &V1Mark) -> Result<bool, StoreError> {
+        Err(StoreError::new(StoreErrorKind::Unavailable))
+    }
+}
+
+pub(crate) fn key() -> SigningKey {
+    let secret = Secret::new(SECRET).unwrap();
+    SigningKey::new(
+        KeyId::parse("k1").unwrap(),
+        PrincipalId::parse("web").unwrap(),
+        secret,
+    )
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self::with(Setup::default())
+    }
+
+    pub(crate) fn with(setup: Setup) -> Self {
+        let started = Timestamp::parse_rfc3339("2026-11-20T10:30:00Z").unwrap();
+        let clock = Arc::new(ManualClock::at(started));
+        let entropy = Arc::new(SeededEntropy::new(1));
+        let lifetimes = Lifetimes::default();
+        let idempotency = Arc::new(MemoryIdempotencyStore::new(
+            clock.clone(),
+            lifetimes,
+            10_000,
+        ));
+        let builds = Arc::new(MemoryBuildStore::new(
+            clock.clone(),
+            Deadlines::default(),
+            setup.build_capacity,
+        ));
+        let credits = Arc::new(MemoryCreditStore::new(clock.clone(), setup.policy, 1000));
+        let log = Arc::new(MemoryEventLog::new(
+            clock.clone(),
+            entropy.clone(),
+            Default::default(),
+        ));
+        let wake = Arc::new(MemoryWake::new());
+        let runtime = Arc::new(TokioRuntime);
+        let admission = MemoryAdmission::new(
+            clock.clone(),
+            idempotency.clone(),
+            builds.clone(),
+            credits.clone(),
+            log.clone(),
+        );
+        let worker = Arc::new(Worker::new(Parts {
+            admission: Arc::new(admission),
+            builds,
+            log: log.clone(),
+            wake: wake.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            spawn: runtime.clone(),
+            sleep: runtime.clone(),
+            observers: Vec::new(),
+        }));
+        let replay: Arc<dyn ReplayStore> = if setup.is_replay_store_broken {
+            Arc::new(Broken)
+        } else {
+            Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
+        };
+        let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), setup.mode);
+        let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
+        let tokens = Arc::new(ViewerTokens::new(vec![secret]).unwrap());
+        let streams = StreamService::new(
+            log.clone(),
+            wake,
+            runtime.clone(),
+            clock.clone(),
+            setup.streams,
+        );
+        let app = router(App {
+            worker: worker.clone(),
+            gate: Arc::new(Gate::new(verifier, replay, clock.clone())),
+            tokens: tokens.clone(),
+            idempotency: idempotency.clone(),
+            feed: Feed::new(log),
+            streams: streams.clone(),
+            credits: credits.clone(),
+            grants: credits.clone(),
+            accounts: credits.clone(),
+            catalogue: catalogue(),
+            allowed_origins: vec![ORIGIN.to_owned()],
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            spawn: runtime.clone(),
+            sleep: runtime,
+        });
+        Self {
+            app,
+            clock,
+            entropy,
+            signer: Signer::new(key()),
+            worker,
+            tokens,
+            streams,
+            credits,
+            idempotency,
+        }
+    }
+
+    /// A signed call of `target` (path and query).
+    pub(crate) fn call(&self, method: &str, target: &str) -> Call<'_> {
+        Call {
+            world: self,
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: Vec::new(),
+            body: Vec::new(),
+            is_signed: true,
+        }
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Call<'_> {
+        self.call("GET", target)
+    }
+
+    /// A signed call with a JSON body.
+    pub(crate) fn post(&self, target: &str, body: Value) -> Call<'_> {
+        self.call("POST", target).json(body.to_string())
+    }
+
+    /// Starts a build for `user` and `project`; its id.
+    pub(crate) async fn started(&self, user: &str, project: &str) -> String {
+        let body = serde_json::json!({"userId": user, "projectId": project, "prompt": "A site"});
+        let answer = self.post(CREATE, body).send().await;
+        assert_eq!(answer.status, 202, "{}", answer.text());
+        answer.json()["buildId"].as_str().unwrap().to_owned()
+    }
+
+    /// Ends the oldest queued build, as a runner would.
+    pub(crate) async fn deploy(&self, seconds: u32) {
+        let claimed = self
+            .worker
+            .claim(&WorkerId::parse("w").unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        let ending = sheen_core::build::Ending::Deployed {
+            preview_url: "https://preview.example/".into(),
+            seconds: Seconds::from_u32(seconds),
+        };
+        let build = &claimed.build;
+        self.worker
+            .finish(&build.id, build.token, ending)
+            .await
+            .unwrap();
+    }
+
+    pub(crate) fn token(&self, user: &str, build: &str, life: Duration) -> String {
+        use sheen_core::time::Clock;
+        let (user, build) = (UserId::parse(user).unwrap(), BuildId::parse(build).unwrap());
+        let (token, _) = self.tokens.issue(&user, &build, self.clock.now(), life);
+        token.expose().to_owned()
+    }
+
+    pub(crate) fn advance(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+}
+
+fn catalogue() -> Catalogue {
+    let url = "https://shop.example/small";
+    let small = Package::new(
+        "small",
+        Seconds::from_u32(3600),
+        Price::from_hundredths(499),
+        url,
+    );
+    Catalogue::new(vec![small]).unwrap()
+}
+
+/// A call that is put together and then sent.
+#[derive(Clone)]
+pub(crate) struct Call<'a> {
+    world: &'a World,
+    method: String,
+    target: String,
+    headers: Vec<(String, Vec<u8>)>,
+    body: Vec<u8>,
+    is_signed: bool,
+}
+
+impl Call<'_> {
+    pub(crate) fn json(mut self, body: impl Into<String>) -> Self {
+        self.body = body.into().into_bytes();
+        self.header("content-type", "application/json")
+    }
+
+    pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
+        self.body = body.into();
+        self
+    }
+
+    pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
+        self
+    }
+
+    pub(crate) fn unsigned(mut self) -> Self {
+        self.is_signed = false;
+        self
+    }
+
+    pub(crate) fn key(self, key: &str) -> Self {
+        self.header("idempotency-key", key)
+    }
+
+    /// The request as it is now, with a signature of its own.
+    pub(crate) fn request(&self) -> Request<Body> {
+        use sheen_core::time::Clock;
+        let mut request = Request::builder()
+            .method(self.method.as_str())
+            .uri(&self.target);
+        for (name, value) in &self.headers {
+            request = request.header(name, value.as_slice());
+        }
+        if self.is_signed {
+            let (path, query) = match self.target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (self.target.as_str(), None),
+            };
+            let now = self.world.clock.now();
+            let entropy = &*self.world.entropy;
+            let signed =
+                self.world
+                    .signer
+                    .sign(&self.method, path, query, &self.body, now, entropy);
+            for (name, value) in signed.unwrap().iter() {
+                request = request.header(name, value);
+            }
+        }
+        request.body(Body::from(self.body.clone())).unwrap()
+    }
+
+    pub(crate) async fn send(&self) -> Answer {
+        send(&self.world.app, self.request()).await
+    }
+}
+
+pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
+    let answer = app.clone().oneshot(request).await.unwrap();
+    Answer::of(answer).await
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) async fn of(answer: axum::response::Response) -> Self {
+        let (parts, body) = answer.into_parts();
+        let body = body.collect().await.unwrap().to_bytes().to_vec();
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// Asserts that it is the refusal `code` in the shape that every refusal has.
+    #[track_caller]
+    pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
+        let body = self.json();
+        assert_eq!(
+            (self.status.as_u16(), &body["error"]),
+            (status, &Value::from(code)),
+            "{body}"
+        );
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{body}"
+        );
+        assert_eq!(
+            body["requestId"].as_str(),
+            self.header("x-request-id"),
+            "{body}"
+        );
+        let at = body["timestamp"].as_str().unwrap();
+        assert!(at.ends_with('Z') && at.len() == 24, "{at}");
+        assert_eq!(self.header("content-language"), Some("en"));
+        assert_eq!(self.header("content-type"), Some("application/json"));
+        let timing = self.header("server-timing").unwrap();
+        for part in ["auth;dur=", "store;dur=", "total;dur="] {
+            assert!(timing.contains(part), "{timing}");
+        }
+        body["data"].clone()
+    }
+
+    /// The wrong fields of a `VALIDATION_FAILED`, each with its code.
+    #[track_caller]
+    pub(crate) fn wrong_fields(&self) -> Vec<(String, String)> {
+        let data = self.refused(400, "VALIDATION_FAILED");
+        let fields = data["fields"].as_array().unwrap();
+        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        fields
+            .iter()
+            .map(|field| (text(&field["field"]), text(&field["code"])))
+            .collect()
+    }
+}

@@ -1,0 +1,22 @@
+//! The routes in process, over memory stores and a clock that stands still.
+
+#[path = "it/bad_input.rs"]
+mod bad_input;
+#[path = "it/builds.rs"]
+mod builds;
+#[path = "it/codes.rs"]
+mod codes;
+#[path = "it/doors.rs"]
+mod doors;
+#[path = "it/events.rs"]
+mod events;
+#[path = "it/idempotency.rs"]
+mod idempotency;
+#[path = "it/ids.rs"]
+mod ids;
+#[path = "it/money.rs"]
+mod money;
+#[path = "it/nested.rs"]
+mod nested;
+#[path = "it/support.rs"]
+mod support;

@@ -1,0 +1,136 @@
+//! C11 and C13: laws over whole sequences.
+
+use super::super::{CreditCommand, CreditOutcome, Extend, ExtendOutcome};
+use super::*;
+use sheen_core::time::Timestamp;
+
+/// A sequence of numbers that is the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u32) -> u32 {
+        // The high half of Knuth's MMIX generator.
+        self.0 = self
+            .0
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        u32::try_from((self.0 >> 33) % u64::from(bound)).unwrap()
+    }
+}
+
+const NAMES: [&str; 3] = ["u0", "u1", "u2"];
+
+/// Commands over few ids, so that repeats, conflicts and closed holds are common.
+fn commands(dice: &mut Dice, count: usize) -> Vec<CreditCommand> {
+    let mut one = || {
+        let name = NAMES[dice.below(3) as usize];
+        let operation = op(&format!("op{}", dice.below(40)));
+        let seconds = secs(1 + dice.below(120));
+        let reserve = Reserve {
+            ttl: Duration::from_secs(60 + u64::from(dice.below(2)) * 7200),
+            project: (dice.below(2) == 0).then(|| project("p")),
+            ..Reserve::new(user(name), operation.clone(), seconds)
+        };
+        let target = Reserve::new(user(name), op(&format!("op{}", dice.below(40))), seconds);
+        let hold = target.reservation_id();
+        match dice.below(8) {
+            0..4 => CreditCommand::Reserve(reserve),
+            4 | 5 => CreditCommand::Commit(Commit::new(hold, operation, seconds)),
+            6 => CreditCommand::Release(Release::new(hold, operation)),
+            _ => CreditCommand::Extend(Extend::new(hold, Duration::from_secs(300))),
+        }
+    };
+    (0..count).map(|_| one()).collect()
+}
+
+async fn run(store: &dyn CreditStore, command: CreditCommand) -> CreditOutcome {
+    match command {
+        CreditCommand::Reserve(it) => CreditOutcome::Reserve(store.reserve(it).await.unwrap()),
+        CreditCommand::Commit(it) => CreditOutcome::Commit(store.commit(it).await.unwrap()),
+        CreditCommand::Release(it) => CreditOutcome::Release(store.release(it).await.unwrap()),
+        CreditCommand::Extend(it) => CreditOutcome::Extend(store.extend(it).await.unwrap()),
+    }
+}
+
+/// An outcome without its instants, in which two stores may differ.
+fn timeless(mut outcome: CreditOutcome) -> CreditOutcome {
+    match &mut outcome {
+        CreditOutcome::Reserve(
+            ReserveOutcome::Reserved(it) | ReserveOutcome::AlreadyReserved(it),
+        ) => it.expires_at = Timestamp::EPOCH,
+        CreditOutcome::Reserve(ReserveOutcome::CapReached { reset_at, .. }) => {
+            *reset_at = Timestamp::EPOCH;
+        }
+        CreditOutcome::Extend(ExtendOutcome::Extended { expires_at }) => {
+            *expires_at = Timestamp::EPOCH;
+        }
+        _ => {}
+    }
+    outcome
+}
+
+fn capped() -> CreditPolicy {
+    CreditPolicy {
+        user_daily_cap: Some(secs(1500)),
+        project_daily_cap: Some(secs(900)),
+        ..gifts(600, 300)
+    }
+}
+
+/// C11.
+pub async fn c11_a_batch_is_its_commands_in_order(
+    new: impl AsyncFn(CreditPolicy) -> CreditHarness,
+) {
+    let (batched, single) = (new(capped()).await, new(capped()).await);
+    let mut dice = Dice(11);
+    for round in 0..8 {
+        let commands = commands(&mut dice, 40);
+        let outcomes = batched.store.batch(commands.clone()).await.unwrap();
+        let outcomes: Vec<_> = outcomes.into_iter().map(timeless).collect();
+        let mut wanted = Vec::new();
+        for command in commands {
+            wanted.push(timeless(run(&*single.store, command).await));
+        }
+        assert_eq!(outcomes, wanted, "round {round}");
+        let paces = [600, 43_200, 90_000];
+        let pace = paces[dice.below(3) as usize];
+        batched.forward(pace).await;
+        single.forward(pace).await;
+    }
+    for name in NAMES {
+        let views = (batched.view(name).await, single.view(name).await);
+        assert_eq!(views.0.balance, views.1.balance);
+        assert_eq!(views.0.usage, views.1.usage);
+        assert_eq!(batched.totals(name).await, single.totals(name).await);
+    }
+    batched.check_books(&NAMES).await;
+    assert_eq!(batched.store.batch(Vec::new()).await.unwrap(), []);
+}
+
+/// C13.
+pub async fn c13_nothing_is_lost_and_nothing_made(
+    new: impl AsyncFn(CreditPolicy) -> CreditHarness,
+) {
+    let harness = new(capped()).await;
+    let mut dice = Dice(13);
+    for (n, command) in commands(&mut dice, 400).into_iter().enumerate() {
+        run(&*harness.store, command).await;
+        match dice.below(10) {
+            0 => {
+                let payment = format!("pay{}", dice.below(60));
+                harness.credit(NAMES[n % 3], &payment, 50).await;
+            }
+            1 => harness.forward(u64::from(dice.below(7200))).await,
+            2 => {
+                harness.sweep.expire(dice.below(4)).await.unwrap();
+            }
+            _ => {}
+        }
+        if n % 10 == 0 {
+            harness.check_books(&NAMES).await;
+        }
+    }
+    harness.check_books(&NAMES).await;
+    let all = harness.reader.totals(None).await.unwrap();
+    assert!(!all.charged.is_zero() && !all.breakage.is_zero(), "{all:?}");
+}
