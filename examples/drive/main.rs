@@ -67,7 +67,7 @@ async fn main() -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let files = folder::read(&arguments.dir)?;
     let secret = secret::shared(std::env::vars_os())?;
-    let entropy = Arc::new(OsEntropy::default());
+    let entropy = Arc::new(OsEntropy);
     let clock = Arc::new(SystemClock::new());
     let caller = Caller::new(&arguments.url, secret, clock, entropy.clone())?;
 
@@ -83,7 +83,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     }
 
     let means = Means {
-        sleep: Arc::new(TokioRuntime::default()),
+        sleep: Arc::new(TokioRuntime),
         entropy,
     };
     let mut bar = Bar::new();

@@ -77,7 +77,7 @@ fn run(arguments: &Arguments) -> Result<(), Box<dyn Error>> {
     }
     let method = arguments.method.to_ascii_uppercase();
     let now = SystemClock::new().now();
-    let headers = signer.sign(&method, path, query, &body, now, &OsEntropy::default())?;
+    let headers = signer.sign(&method, path, query, &body, now, &OsEntropy)?;
     for (name, value) in headers.iter() {
         println!("{name}: {value}");
     }

@@ -106,7 +106,7 @@ impl Sleep for NotedSleep {
         if duration == SILENCE {
             return if self.silence_ends {
                 // Later than what has arrived already.
-                TokioRuntime::default().sleep(Duration::from_millis(50))
+                TokioRuntime.sleep(Duration::from_millis(50))
             } else {
                 Box::pin(std::future::pending())
             };
@@ -131,7 +131,7 @@ async fn follow_all(answers: Vec<Answer>, sleep: NotedSleep) -> Followed {
     });
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    TokioRuntime::default().spawn(Box::pin(serve(listener, Arc::clone(&server))));
+    TokioRuntime.spawn(Box::pin(serve(listener, Arc::clone(&server))));
     let secret = Secret::new("a-secret-of-more-than-thirty-two-bytes").unwrap();
     let entropy = Arc::new(SeededEntropy::new(7));
     let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
