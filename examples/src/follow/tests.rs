@@ -7,6 +7,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 
 /// What the server does with one connection.
 enum Answer {
@@ -93,23 +94,20 @@ async fn read_request(socket: &mut TcpStream) -> Asked {
     }
 }
 
-/// Notes how long was to be waited and does not wait; silence is over at once where it is meant
-/// to be, else never.
+/// Notes how long was to be waited and does not wait. Silence lasts for ever, but for once after
+/// `silence_after` events.
 #[derive(Debug, Default)]
 struct NotedSleep {
-    silence_ends: bool,
+    silence_after: Option<usize>,
+    silent: Arc<Notify>,
     waited: Mutex<Vec<Duration>>,
 }
 
 impl Sleep for NotedSleep {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         if duration == SILENCE {
-            return if self.silence_ends {
-                // Later than what has arrived already.
-                TokioRuntime.sleep(Duration::from_millis(50))
-            } else {
-                Box::pin(std::future::pending())
-            };
+            let silent = Arc::clone(&self.silent);
+            return Box::pin(async move { silent.notified().await });
         }
         self.waited.lock().unwrap().push(duration);
         Box::pin(std::future::ready(()))
@@ -148,7 +146,12 @@ async fn follow_all(answers: Vec<Answer>, sleep: NotedSleep) -> Followed {
         "s",
         &means,
         &mut |told| match told {
-            Told::Event { seq, .. } => seqs.push(seq),
+            Told::Event { seq, .. } => {
+                seqs.push(seq);
+                if sleep.silence_after == Some(seqs.len()) {
+                    sleep.silent.notify_one();
+                }
+            }
             Told::Gone { from } => gone.push(from),
             Told::Reconnecting { .. } => {}
         },
@@ -356,7 +359,7 @@ async fn f6_a_silent_stream_is_opened_again() {
             Answer::End(logs([3]) + &done(4)),
         ],
         NotedSleep {
-            silence_ends: true,
+            silence_after: Some(2),
             ..NotedSleep::default()
         },
     )
