@@ -224,6 +224,11 @@ fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
         AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
         AdmitOutcome::KeyReused => Ok(reused()),
         AdmitOutcome::InProgress => Ok(in_progress()),
+        AdmitOutcome::TooManyFiles { most } => Err(Problem::field(
+            "templateFiles",
+            "too_many",
+            format!("would give the project more than {most} files"),
+        )),
         AdmitOutcome::NotOwner => Err(Problem::not_found()),
         AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),
         AdmitOutcome::CapReached { reset_at, .. } => Err(cap_reached(reset_at)),
