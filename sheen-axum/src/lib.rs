@@ -1,7 +1,7 @@
 //! A worker over HTTP: layers, extractors and routers for axum.
 //!
 //! [`router`] is the whole family behind one `Router`, [`router_with`] beside routes of your own. Each layer is of use alone:
-//! [`request_id`], [`timing`], [`panic`], [`signature`], [`idempotency`], [`cors`]. [`problem`] is
+//! [`request_id`], [`timing`], [`mod@panic`], [`signature`], [`idempotency`], [`cors`]. [`problem`] is
 //! the only place where an error becomes a status.
 //!
 //! A call passes request id, timing, panic guard, signature, [its user](signature::Caller), key,

@@ -21,5 +21,7 @@ mod logs;
 mod money;
 #[path = "it/nested.rs"]
 mod nested;
+#[path = "it/sockets.rs"]
+mod sockets;
 #[path = "it/support.rs"]
 mod support;

@@ -100,6 +100,56 @@ pub(crate) fn key() -> SigningKey {
     )
 }
 
+/// The memory stores.
+struct Rooms {
+    idempotency: Arc<MemoryIdempotencyStore>,
+    builds: Arc<MemoryBuildStore>,
+    credits: Arc<MemoryCreditStore>,
+    log: Arc<MemoryEventLog>,
+    wake: Arc<MemoryWake>,
+}
+
+impl Rooms {
+    fn new(setup: &Setup, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Self {
+        let (lifetimes, deadlines) = (Lifetimes::default(), Deadlines::default());
+        let capacity = setup.build_capacity;
+        let clock = || clock.clone();
+        Self {
+            idempotency: Arc::new(MemoryIdempotencyStore::new(clock(), lifetimes, 10_000)),
+            builds: Arc::new(MemoryBuildStore::new(clock(), deadlines, capacity)),
+            credits: Arc::new(MemoryCreditStore::new(clock(), setup.policy, 1000)),
+            log: Arc::new(MemoryEventLog::new(
+                clock(),
+                entropy.clone(),
+                Default::default(),
+            )),
+            wake: Arc::new(MemoryWake::new()),
+        }
+    }
+
+    fn worker(&self, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Arc<Worker> {
+        let admission = MemoryAdmission::new(
+            clock.clone(),
+            self.idempotency.clone(),
+            self.builds.clone(),
+            self.credits.clone(),
+            self.log.clone(),
+        );
+        let runtime = Arc::new(TokioRuntime);
+        Arc::new(Worker::new(Parts {
+            admission: Arc::new(admission),
+            builds: self.builds.clone(),
+            log: self.log.clone(),
+            wake: self.wake.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            spawn: runtime.clone(),
+            sleep: runtime,
+            observers: Vec::new(),
+        }))
+    }
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(Setup::default())
@@ -109,43 +159,16 @@ impl World {
         let started = Timestamp::parse_rfc3339("2026-11-20T10:30:00Z").unwrap();
         let clock = Arc::new(ManualClock::at(started));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let lifetimes = Lifetimes::default();
-        let idempotency = Arc::new(MemoryIdempotencyStore::new(
-            clock.clone(),
-            lifetimes,
-            10_000,
-        ));
-        let builds = Arc::new(MemoryBuildStore::new(
-            clock.clone(),
-            Deadlines::default(),
-            setup.build_capacity,
-        ));
-        let credits = Arc::new(MemoryCreditStore::new(clock.clone(), setup.policy, 1000));
-        let log = Arc::new(MemoryEventLog::new(
-            clock.clone(),
-            entropy.clone(),
-            Default::default(),
-        ));
-        let wake = Arc::new(MemoryWake::new());
+        let rooms = Rooms::new(&setup, &clock, &entropy);
+        let worker = rooms.worker(&clock, &entropy);
         let runtime = Arc::new(TokioRuntime);
-        let admission = MemoryAdmission::new(
-            clock.clone(),
-            idempotency.clone(),
-            builds.clone(),
-            credits.clone(),
-            log.clone(),
-        );
-        let worker = Arc::new(Worker::new(Parts {
-            admission: Arc::new(admission),
-            builds,
-            log: log.clone(),
-            wake: wake.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            spawn: runtime.clone(),
-            sleep: runtime.clone(),
-            observers: Vec::new(),
-        }));
+        let Rooms {
+            idempotency,
+            credits,
+            log,
+            wake,
+            ..
+        } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
         let streams = StreamService::new(
