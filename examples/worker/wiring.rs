@@ -102,7 +102,8 @@ pub(crate) fn wire(
         spawn: runtime.clone(),
         sleep: runtime,
     };
-    let router = sheen_axum::router(app).merge(examples::preview::router(sites.preview_dir()));
+    let previews_of_sites = examples::preview::router(sites.preview_dir());
+    let router = sheen_axum::router_with(app, previews_of_sites);
     Ok(Wired {
         router,
         runner,
