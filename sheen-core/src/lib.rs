@@ -15,6 +15,8 @@ pub mod id;
 pub mod idempotency;
 pub mod locale;
 pub mod mode;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod runtime;
 pub mod seconds;
 pub mod secret;

@@ -68,7 +68,9 @@ async fn start(
     if kind == BuildKind::Update {
         // Whose project it is the admission finds out; that there is one is an update's to ask.
         let owner = call.timing.store(app.worker.owner(&wish.project)).await?;
-        owner.ok_or_else(Problem::not_found)?;
+        if owner.is_none() {
+            return refuse_or_reused(app, &call, keyed, Problem::not_found()).await;
+        }
     }
     let start = start_of(kind, user, wish, keyed, &parts);
     let wait_seconds = wait_of(&parts.headers);
@@ -87,7 +89,8 @@ fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> 
     let body = parts.extensions.get::<BufferedBody>();
     let body = body.map(|body| body.0.clone()).unwrap_or_default();
     let uri = original_uri(&parts.extensions, &parts.uri);
-    let fingerprint = fingerprint_of(&parts.method, uri, &body)?;
+    let hash = call.caller.body_sha256();
+    let fingerprint = fingerprint_of(&parts.method, uri, &body, hash)?;
     Ok(Some(KeyedCall::new(scope, key, fingerprint)))
 }
 
@@ -102,7 +105,7 @@ fn permitted(
     Ok((user, wish, permit))
 }
 
-/// A key that was used for another call is told before wrong fields and plan mode are.
+/// A key that was used for another call is told before wrong fields, plan mode and ownership are.
 async fn refuse_or_reused(
     app: &App,
     call: &Call,
@@ -221,6 +224,11 @@ fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
         AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
         AdmitOutcome::KeyReused => Ok(reused()),
         AdmitOutcome::InProgress => Ok(in_progress()),
+        AdmitOutcome::TooManyFiles { most } => Err(Problem::field(
+            "templateFiles",
+            "too_many",
+            format!("would give the project more than {most} files"),
+        )),
         AdmitOutcome::NotOwner => Err(Problem::not_found()),
         AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),
         AdmitOutcome::CapReached { reset_at, .. } => Err(cap_reached(reset_at)),

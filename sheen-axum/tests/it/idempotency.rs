@@ -131,7 +131,7 @@ struct Gated {
 fn gated(status: StatusCode) -> Gated {
     let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
     let store = Arc::new(MemoryIdempotencyStore::new(clock, Default::default(), 100));
-    let runtime = Arc::new(TokioRuntime::default());
+    let runtime = Arc::new(TokioRuntime);
     let (gate, runs) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
     let (held, counted) = (gate.clone(), runs.clone());
     let handler = move || async move {

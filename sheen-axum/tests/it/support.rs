@@ -146,14 +146,8 @@ impl World {
             sleep: runtime.clone(),
             observers: Vec::new(),
         }));
-        let replay: Arc<dyn ReplayStore> = if setup.is_replay_store_broken {
-            Arc::new(Broken)
-        } else {
-            Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
-        };
-        let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), setup.mode);
-        let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
-        let tokens = Arc::new(ViewerTokens::new(vec![secret]).unwrap());
+        let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
+        let tokens = tokens();
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -163,7 +157,7 @@ impl World {
         );
         let app = router(App {
             worker: worker.clone(),
-            gate: Arc::new(Gate::new(verifier, replay, clock.clone())),
+            gate,
             tokens: tokens.clone(),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
@@ -249,6 +243,21 @@ impl World {
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<Gate> {
+    let replay: Arc<dyn ReplayStore> = if is_broken {
+        Arc::new(Broken)
+    } else {
+        Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
+    };
+    let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), mode);
+    Arc::new(Gate::new(verifier, replay, clock))
+}
+
+fn tokens() -> Arc<ViewerTokens> {
+    let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
+    Arc::new(ViewerTokens::new(vec![secret]).unwrap())
 }
 
 fn catalogue() -> Catalogue {
