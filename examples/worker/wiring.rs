@@ -134,6 +134,7 @@ fn start_runner(
         worker: Arc::clone(worker),
         builder,
         credits: rooms.credits.clone(),
+        records: rooms.idempotency.clone(),
         id: WorkerId::generate(&OsEntropy),
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),

@@ -49,6 +49,7 @@
 //!     worker: worker.clone(),
 //!     builder: Arc::new(Upper),
 //!     credits: rooms.credits.clone(),
+//!     records: rooms.idempotency.clone(),
 //!     id: WorkerId::generate(&OsEntropy),
 //!     spawn: runtime.clone(),
 //!     sleep: runtime,

@@ -12,6 +12,7 @@ use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
 use sheen::worker::Start;
 use sheen_core::build::{BuildInput, BuildKind};
 use sheen_core::error::{Code, Fields};
+use sheen_core::files::FileSet;
 use sheen_core::id::UserId;
 use sheen_core::idempotency::{BeginOutcome, StoredAnswer, StoredAnswerError};
 use sheen_core::locale::Locale;
@@ -224,10 +225,14 @@ fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
         AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
         AdmitOutcome::KeyReused => Ok(reused()),
         AdmitOutcome::InProgress => Ok(in_progress()),
-        AdmitOutcome::TooManyFiles { most } => Err(Problem::field(
+        AdmitOutcome::ProjectTooLarge => Err(Problem::field(
             "templateFiles",
-            "too_many",
-            format!("would give the project more than {most} files"),
+            "too_large",
+            format!(
+                "would give the project more than {} files or {} bytes",
+                FileSet::MAX_FILES,
+                FileSet::MAX_BYTES
+            ),
         )),
         AdmitOutcome::NotOwner => Err(Problem::not_found()),
         AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),

@@ -211,11 +211,16 @@ impl BuildState {
         }
     }
 
+    /// What an end would come to, without writing it.
+    #[must_use]
+    pub fn decide_finish(&self, now: Timestamp, finish: &Finish) -> FinishDecision {
+        decide_finish(self.get_build(&finish.build), finish, now, &self.deadlines)
+    }
+
     /// What an end would be refused with; `None` when it would go through.
     #[must_use]
     pub fn check_finish(&self, now: Timestamp, finish: &Finish) -> Option<FinishOutcome> {
-        let build = self.get_build(&finish.build);
-        match decide_finish(build, finish, now, &self.deadlines) {
+        match self.decide_finish(now, finish) {
             FinishDecision::Refuse(outcome) => Some(outcome),
             FinishDecision::Apply(_) => None,
         }
@@ -223,8 +228,7 @@ impl BuildState {
 
     /// Ends a build ([`BuildStore::finish`]).
     pub fn finish(&mut self, now: Timestamp, finish: &Finish) -> FinishOutcome {
-        let build = self.get_build(&finish.build);
-        match decide_finish(build, finish, now, &self.deadlines) {
+        match self.decide_finish(now, finish) {
             FinishDecision::Refuse(outcome) => outcome,
             FinishDecision::Apply(change) => match self.apply(change) {
                 Some(build) => FinishOutcome::Finished(build),

@@ -92,6 +92,8 @@ pub struct FileSet(Arc<BTreeMap<FilePath, Arc<str>>>);
 impl FileSet {
     /// The most files a project has.
     pub const MAX_FILES: usize = 10_000;
+    /// The most bytes of content a project has, over all its files.
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
     /// How many files there are.
     #[must_use]
@@ -103,6 +105,18 @@ impl FileSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// How many bytes of content there are.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.0.values().map(|content| content.len()).sum()
+    }
+
+    /// Whether a project may have these files.
+    #[must_use]
+    pub fn is_within_bounds(&self) -> bool {
+        self.len() <= Self::MAX_FILES && self.bytes() <= Self::MAX_BYTES
     }
 
     /// The content of the file at `path`.
