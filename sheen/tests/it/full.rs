@@ -9,7 +9,7 @@ use sheen::worker::{Start, Worker};
 use sheen_billing::account::CreditReader;
 use sheen_core::build::{BuildInput, BuildKind, BuildReader};
 use sheen_core::error::StoreErrorKind;
-use sheen_core::files::FileSet;
+use sheen_core::files::{FilePath, FileSet};
 use sheen_core::id::{PrincipalId, ProjectId, UserId};
 use sheen_core::idempotency::{Fingerprint, IdempotencyKey, IdempotencyStore, Scope, StoredAnswer};
 use sheen_core::mode::permit;
@@ -31,7 +31,9 @@ async fn start(
     worker: &Worker,
     project: &str,
 ) -> Result<AdmitOutcome, sheen_core::error::StoreError> {
-    let input = BuildInput::new(BuildKind::Create, "a site", FileSet::default());
+    let path = FilePath::parse("index.html").unwrap();
+    let files = FileSet::from_iter([(path, "0123456789".into())]);
+    let input = BuildInput::new(BuildKind::Create, "a site", files);
     let render = |_: &Admitted| StoredAnswer::new(202, Vec::new(), *b"{}", "req_1");
     let project = ProjectId::parse(project).unwrap();
     let mut start = Start::new(user(), project.clone(), input, Arc::new(render));
@@ -66,6 +68,11 @@ async fn second_start_writes_nothing(bound: impl FnOnce(&mut MemoryConfig)) {
 #[tokio::test]
 async fn no_room_for_the_build() {
     second_start_writes_nothing(|config| config.builds = 1).await;
+}
+
+#[tokio::test]
+async fn no_room_for_the_files() {
+    second_start_writes_nothing(|config| config.project_bytes = 19).await;
 }
 
 #[tokio::test]
