@@ -165,7 +165,7 @@ impl ReplayStore for MemoryReplayStore {
     }
 
     async fn v1_marked(&self, principal: &PrincipalId, mark: &V1Mark) -> Result<bool, StoreError> {
-        let mut state = self.lock();
+        let state = self.lock();
         Ok(state.v1_marked(self.clock.now(), principal, mark))
     }
 }
