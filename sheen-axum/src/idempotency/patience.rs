@@ -55,9 +55,10 @@ fn wait_of(headers: &HeaderMap) -> u32 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use http::HeaderValue;
-    use sheen_core::runtime::TokioRuntime;
-    use tokio::time::Instant;
+    use sheen_core::runtime::BoxFuture;
 
     use super::*;
 
@@ -81,20 +82,26 @@ mod tests {
         }
     }
 
-    #[tokio::test(start_paused = true)]
-    async fn patience_lasts_as_long_as_the_caller_said() {
-        let mut headers = HeaderMap::new();
-        let began = Instant::now();
-        assert!(!Patience::of(&headers).wait(&TokioRuntime).await);
-        assert_eq!(began.elapsed(), Duration::ZERO);
-        headers.insert(PREFER, HeaderValue::from_static("wait=2"));
-        let (mut patience, mut looks) = (Patience::of(&headers), 0);
-        while patience.wait(&TokioRuntime).await {
-            looks += 1;
+    /// Sleeps not at all and adds up how long it would have.
+    #[derive(Debug, Default)]
+    struct Sum(Mutex<Duration>);
+
+    impl Sleep for Sum {
+        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
+            *self.0.lock().unwrap() += duration;
+            Box::pin(async {})
         }
-        assert_eq!(looks, 40);
-        // The runtime's timers count in whole milliseconds, rounded up.
-        let waited = began.elapsed().as_secs_f64();
-        assert!((2.0..2.1).contains(&waited), "{waited}");
+    }
+
+    #[tokio::test]
+    async fn patience_lasts_as_long_as_the_caller_said() {
+        for (said, seconds) in [(None, 0), (Some("wait=2"), 2), (Some("wait=11"), 10)] {
+            let mut headers = HeaderMap::new();
+            headers.extend(said.map(|said| (PREFER, HeaderValue::from_static(said))));
+            let (mut patience, sleep) = (Patience::of(&headers), Sum::default());
+            while patience.wait(&sleep).await {}
+            let slept = *sleep.0.lock().unwrap();
+            assert_eq!(slept, Duration::from_secs(seconds));
+        }
     }
 }

@@ -16,10 +16,9 @@ use sheen_core::idempotency::{
     BeginOutcome, ExtendOutcome, Fingerprint, IdempotencyKey, IdempotencyStore, Lease,
     LeaseOutcome, MemoryIdempotencyStore, Scope, StoredAnswer,
 };
-use sheen_core::runtime::{ManualSleep, TokioRuntime};
+use sheen_core::runtime::{ManualSleep, Spawn, TokioRuntime};
 use sheen_core::time::{ManualClock, Timestamp};
-use tokio::sync::Semaphore;
-use tokio::task::JoinHandle;
+use tokio::sync::{Semaphore, oneshot};
 
 use crate::support::{Answer, send};
 
@@ -69,14 +68,18 @@ impl Held {
     }
 
     /// The same call each time: what a header says is no part of it.
-    fn call(&self, label: &str) -> JoinHandle<Answer> {
+    fn call(&self, label: &str) -> oneshot::Receiver<Answer> {
         let request = Request::post("/")
             .header("idempotency-key", "k")
             .header("x-label", label)
             .body(Body::empty())
             .unwrap();
         let app = self.app.clone();
-        tokio::spawn(async move { send(&app, request).await })
+        let (answer, answered) = oneshot::channel();
+        TokioRuntime.spawn(Box::pin(async move {
+            let _ = answer.send(send(&app, request).await);
+        }));
+        answered
     }
 
     fn calls(&self) -> usize {
@@ -93,9 +96,8 @@ async fn settle() {
 
 /// The answer of a call that has ended.
 #[track_caller]
-fn ended(call: JoinHandle<Answer>) -> Answer {
-    use futures_util::FutureExt;
-    call.now_or_never().expect("the call has ended").unwrap()
+fn ended(mut call: oneshot::Receiver<Answer>) -> Answer {
+    call.try_recv().unwrap()
 }
 
 #[tokio::test]
