@@ -288,11 +288,6 @@ impl Viewer {
         let page = match result {
             Ok(Some(page)) => page,
             Ok(None) => return self.interrupt(),
-            // There is no time to try again.
-            Err(_) if self.last_words.is_some() => {
-                self.ending = Some(Ended::ShuttingDown);
-                return;
-            }
             Err(error) => {
                 self.failures += 1;
                 self.look_at = self.now() + self.permit.poll_interval();

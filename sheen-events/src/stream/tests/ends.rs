@@ -197,6 +197,7 @@ async fn d11_a_read_from_before_a_shutdown_is_not_its_last() {
     // Committed while the page of the read is made already.
     rig.finish().await;
     rig.streams.shutdown();
+    assert_eq!(reader.names(), [] as [&str; 0]);
     rig.log.stuck.store(false, SeqCst);
     rig.log.unstuck.notify(usize::MAX);
     assert_eq!(reader.names(), ["1", "2", "closed"]);
