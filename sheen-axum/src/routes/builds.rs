@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::Response;
-use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 use sheen::admission::SettleOutcome;
 use sheen_auth::token::ViewerTokens;
 use sheen_core::build::FinishOutcome;
@@ -56,5 +57,8 @@ pub(super) async fn viewer_token(
         token: token.expose().to_owned(),
         expires_at,
     };
-    json(StatusCode::OK, &answer)
+    let mut answer = json(StatusCode::OK, &answer)?;
+    let no_store = HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(answer)
 }

@@ -1,7 +1,6 @@
 //! Starting builds. The answer is made and kept inside the step that admits the build.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
@@ -26,15 +25,11 @@ use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
 use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
 use crate::idempotency::{
-    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+    Patience, answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused,
 };
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::signature::{BufferedBody, original_uri};
-
-/// How often a waiting repeat looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS_PER_SECOND: u32 = 20;
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
@@ -74,10 +69,10 @@ async fn start(
         }
     }
     let start = start_of(kind, user, wish, keyed, &parts);
-    let wait_seconds = wait_of(&parts.headers);
+    let patience = Patience::of(&parts.headers);
     // The body is in the build's input now.
     drop(parts);
-    admit(app, &call, permit, start, wait_seconds).await
+    admit(app, &call, permit, start, patience).await
 }
 
 fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> {
@@ -202,17 +197,15 @@ async fn admit(
     call: &Call,
     permit: BuildPermit,
     start: Start,
-    wait_seconds: u32,
+    mut patience: Patience,
 ) -> Result<Response, Problem> {
-    let mut looks = wait_seconds * LOOKS_PER_SECOND;
     loop {
         let starting = app.worker.start(permit, start.clone());
         let outcome = call.timing.store(starting).await?;
-        if !matches!(outcome, AdmitOutcome::InProgress) || looks == 0 {
+        let in_progress = matches!(outcome, AdmitOutcome::InProgress);
+        if !in_progress || !patience.wait(&*app.sleep).await {
             return answer_to(app, outcome);
         }
-        looks -= 1;
-        app.sleep.sleep(LOOK_AGAIN).await;
     }
 }
 

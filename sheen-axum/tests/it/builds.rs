@@ -274,6 +274,28 @@ async fn a_reused_key_is_told_before_wrong_fields_and_plan_mode() {
 }
 
 #[tokio::test]
+async fn a_reused_key_is_told_before_an_updates_wrong_fields_plan_mode_and_owner() {
+    let world = World::new();
+    start_under(&world, "used", wish("ann", "p1")).await;
+    let update = |key: &str, body: &Value| world.post("/v1/update-project", body.clone()).key(key);
+    let wrong = json!({"userId": "ann", "projectId": 7});
+    let (mut plan, mut unconfirmed) = (wish("ann", "p1"), wish("ann", "p1"));
+    plan["mode"] = "plan".into();
+    unconfirmed["mode"] = "build".into();
+    let nobodys = wish("ann", "p9");
+    for (body, status, code) in [
+        (wrong, 400, "VALIDATION_FAILED"),
+        (plan, 403, "PLAN_MODE_READ_ONLY"),
+        (unconfirmed, 403, "CONFIRMATION_REQUIRED"),
+        (nobodys, 404, "NOT_FOUND"),
+    ] {
+        let reused = update("used", &body).send().await;
+        reused.refused(422, "IDEMPOTENCY_KEY_REUSED");
+        update("new", &body).send().await.refused(status, code);
+    }
+}
+
+#[tokio::test]
 async fn of_fifty_starts_under_one_key_one_is_a_build() {
     let world = World::new();
     let starts = (0..50).map(|_| {

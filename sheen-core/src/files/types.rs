@@ -87,7 +87,11 @@ impl fmt::Display for FilePath {
 
 /// A project's files by path, shared and never changed.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct FileSet(Arc<BTreeMap<FilePath, Arc<str>>>);
+pub struct FileSet {
+    files: Arc<BTreeMap<FilePath, Arc<str>>>,
+    /// Of all contents together, counted once: nothing changes a set.
+    bytes: usize,
+}
 
 impl FileSet {
     /// The most files a project has.
@@ -95,16 +99,34 @@ impl FileSet {
     /// The most bytes of content a project has, over all its files.
     pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
+    /// The most bytes that the contents of a project's files have together, 64 MiB. A set does not
+    /// refuse to be larger: whoever makes it a project's compares [`bytes`](Self::bytes).
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+    fn new(files: BTreeMap<FilePath, Arc<str>>) -> Self {
+        let bytes = files.values().map(|content| content.len()).sum();
+        Self {
+            files: Arc::new(files),
+            bytes,
+        }
+    }
+
     /// How many files there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.files.len()
+    }
+
+    /// How many bytes the contents have together; paths are not counted.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.files.is_empty()
     }
 
     /// How many bytes of content there are.
@@ -123,12 +145,12 @@ impl FileSet {
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&str> {
         let path = FilePath::parse(path).ok()?;
-        self.0.get(&path).map(|content| &**content)
+        self.files.get(&path).map(|content| &**content)
     }
 
     /// Path and content, in order of path.
     pub fn iter(&self) -> impl Iterator<Item = (&FilePath, &str)> {
-        self.0.iter().map(|(path, content)| (path, &**content))
+        self.files.iter().map(|(path, content)| (path, &**content))
     }
 
     /// These files with `over` laid upon them: what both name is taken from `over`.
@@ -140,26 +162,26 @@ impl FileSet {
         if self.is_empty() {
             return over.clone();
         }
-        let mut files = (*self.0).clone();
+        let mut files = (*self.files).clone();
         files.extend(
-            over.0
+            over.files
                 .iter()
                 .map(|(path, content)| (path.clone(), Arc::clone(content))),
         );
-        Self(Arc::new(files))
+        Self::new(files)
     }
 }
 
 impl FromIterator<(FilePath, Arc<str>)> for FileSet {
     fn from_iter<I: IntoIterator<Item = (FilePath, Arc<str>)>>(files: I) -> Self {
-        Self(Arc::new(files.into_iter().collect()))
+        Self::new(files.into_iter().collect())
     }
 }
 
 impl fmt::Debug for FileSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Contents are a person's own and long: paths say enough.
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.files.keys()).finish()
     }
 }
 
@@ -184,14 +206,38 @@ mod tests {
         );
     }
 
+    fn set(files: &[(&str, &str)]) -> FileSet {
+        files
+            .iter()
+            .map(|(path, content)| (FilePath::parse(path).unwrap(), Arc::from(*content)))
+            .collect()
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_contents_that_are_there() {
+        assert_eq!(FileSet::default().bytes(), 0);
+        let old = set(&[("a", "1234"), ("b", "ص")]);
+        assert_eq!(old.bytes(), 6);
+        // What is replaced no longer counts, on either way to a set.
+        assert_eq!(set(&[("a", "1234"), ("a", "1")]).bytes(), 1);
+        let new = old.overlaid_by(&set(&[("a", "12"), ("c", "123")]));
+        assert_eq!((new.bytes(), old.bytes()), (7, 6));
+        assert_eq!(old.overlaid_by(&FileSet::default()).bytes(), 6);
+        assert_eq!(FileSet::default().overlaid_by(&old).bytes(), 6);
+    }
+
+    #[test]
+    fn a_set_says_that_it_is_over_the_bound_of_a_project() {
+        let half: Arc<str> = "x".repeat(FileSet::MAX_BYTES / 2).into();
+        let of = |name: &str| (FilePath::parse(name).unwrap(), Arc::clone(&half));
+        let full: FileSet = [of("a"), of("b")].into_iter().collect();
+        assert_eq!(full.bytes(), FileSet::MAX_BYTES);
+        let over = full.overlaid_by(&set(&[("c", "1")]));
+        assert_eq!(over.bytes(), FileSet::MAX_BYTES + 1);
+    }
+
     #[test]
     fn an_overlay_replaces_adds_and_leaves_both_sides_alone() {
-        let set = |files: &[(&str, &str)]| {
-            files
-                .iter()
-                .map(|(path, content)| (FilePath::parse(path).unwrap(), Arc::from(*content)))
-                .collect::<FileSet>()
-        };
         let old = set(&[("a", "1"), ("b", "2")]);
         let new = old.overlaid_by(&set(&[("b", "3"), ("c", "4")]));
         assert_eq!(new, set(&[("a", "1"), ("b", "3"), ("c", "4")]));

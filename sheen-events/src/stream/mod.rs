@@ -10,6 +10,7 @@
 //! 5. A comment every 15 s when idle, also beside a slow read.
 //! 6. A viewer holds one page of events at most, whatever the backlog. A full service refuses the
 //!    next viewer and drops none.
+//! 7. A shutdown ends a stream after what the log has by then, or after 2 s.
 //!
 //! There are no HTTP types here: [`EventStream`] is a `futures_core::Stream` of bytes, and an
 //! [`Abort`] as its last item asks for a connection closed without its final chunk.

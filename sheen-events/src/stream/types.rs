@@ -106,7 +106,7 @@ pub enum Ended {
     Closed,
     /// The viewer's token ended; a new one goes on at the cursor.
     TokenExpired,
-    /// The process ends.
+    /// The process ends, and the build is not known to be over.
     ShuttingDown,
     /// The log could not be read, or is no longer the one that was begun. The viewer comes back
     /// and is told how it goes on.

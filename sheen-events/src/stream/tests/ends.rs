@@ -155,6 +155,79 @@ async fn d11_a_shutdown_wakes_and_ends_every_stream() {
 }
 
 #[tokio::test]
+async fn d11_a_shutdown_keeps_nothing_back_that_is_in_the_log() {
+    let rig = Rig::new().await;
+    rig.append(1).await;
+    let mut reader = rig.open(rig.request().abort_unfinished()).await;
+    assert_eq!(reader.names(), ["connection", "1", "caught_up"]);
+    rig.finish().await;
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), ["2", "closed"]);
+    assert_eq!(
+        (reader.abort, reader.stream.ended()),
+        (None, Some(Ended::Closed))
+    );
+    assert_eq!(rig.streams.active(), 0);
+}
+
+#[tokio::test]
+async fn d11_a_shutdown_sends_the_pages_up_to_the_head_and_ends_as_unfinished() {
+    let config = StreamConfig {
+        page_size: 4,
+        ..Default::default()
+    };
+    let rig = Rig::with(Arc::new(MemoryWake::new()), config).await;
+    let mut reader = rig.open(rig.request().abort_unfinished()).await;
+    reader.now();
+    rig.append(10).await;
+    rig.streams.shutdown();
+    assert!(numbers(&reader.names()).into_iter().eq(1..=10));
+    assert_eq!(reader.abort, Some(Abort::new(Ended::ShuttingDown)));
+    assert!(reader.is_over);
+}
+
+#[tokio::test]
+async fn d11_a_read_from_before_a_shutdown_is_not_its_last() {
+    let rig = Rig::new().await;
+    let mut reader = rig.open(rig.request()).await;
+    reader.now();
+    rig.log.stuck.store(true, SeqCst);
+    rig.append(1).await;
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    // Committed while the page of the read is made already.
+    rig.finish().await;
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    rig.log.stuck.store(false, SeqCst);
+    rig.log.unstuck.notify(usize::MAX);
+    assert_eq!(reader.names(), ["1", "2", "closed"]);
+}
+
+#[tokio::test]
+async fn d11_a_shutdown_waits_two_seconds_for_a_log_and_for_a_failing_one_not_at_all() {
+    let rig = Rig::new().await;
+    let mut reader = rig.open(rig.request()).await;
+    let mut slow = rig.open(rig.request()).await;
+    reader.now();
+    slow.now();
+    rig.append(1).await;
+    rig.log.failures.store(1, SeqCst);
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    assert_eq!(reader.stream.ended(), Some(Ended::ShuttingDown));
+
+    rig.log.stuck.store(true, SeqCst);
+    assert_eq!(slow.names(), [] as [&str; 0]);
+    rig.pass(1999);
+    assert_eq!(slow.names(), [] as [&str; 0]);
+    assert!(!slow.is_over);
+    rig.pass(1);
+    slow.now();
+    assert_eq!(slow.stream.ended(), Some(Ended::ShuttingDown));
+    assert_eq!(rig.streams.active(), 0);
+}
+
+#[tokio::test]
 async fn a_log_that_fails_for_a_moment_costs_nothing_and_one_that_stays_away_the_stream() {
     let rig = Rig::new().await;
     let mut reader = rig.open(rig.request()).await;
