@@ -3,20 +3,13 @@
 //! Of each quota the instant is kept at which all that was used will have come back. A call may
 //! move it by its cost, but no further from now than the quota's period.
 
-use super::types::{Quota, Quotas, Standing, TakeOutcome};
+use super::types::{Quotas, Standing, TakeOutcome};
 
-/// What is kept of a key: for each quota when it is whole again, and the interval by which that
-/// was counted.
+/// What is kept of a key under a set of quotas: for each of them the instant, in microseconds, at
+/// which all of its burst is there again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitState {
-    slots: [Slot; Quotas::MAX],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Slot {
-    whole_at: u64,
-    /// Zero for a quota of which nothing was ever used.
-    interval: u64,
+    whole_at: [u64; Quotas::MAX],
 }
 
 /// No instant counts as later: time stands still there, in the year 148,000, instead of wrapping.
@@ -28,56 +21,29 @@ impl LimitState {
     #[inline]
     pub fn of(now: u64, standing: &Standing) -> Self {
         let now = now.min(LAST_INSTANT);
-        let mut state = Self::default();
-        let quotas = standing.quotas().as_slice().iter();
-        for ((quota, debt), slot) in quotas.zip(standing.debts()).zip(&mut state.slots) {
-            // 2^62 and 2^50 fit.
-            slot.whole_at = now + debt;
-            slot.interval = quota.interval_micros();
-        }
-        state
+        // 2^62 and 2^50 fit.
+        let whole_at = standing.debts().map(|debt| now + debt);
+        Self { whole_at }
     }
 
     /// The instant from which on the key is as good as new, in microseconds.
     #[must_use]
     #[inline]
-    pub fn whole_at(&self) -> u64 {
-        let instants = self.slots.iter().map(|slot| slot.whole_at);
-        instants.max().unwrap_or(0)
+    pub fn is_whole_at(&self) -> u64 {
+        self.whole_at.into_iter().max().unwrap_or(0)
     }
-}
 
-impl Slot {
-    /// What is used of `quota` at `now`, in microseconds, at most its capacity.
+    /// What is used of each quota and has not come back. A clock that stepped back makes it seem
+    /// more; it is never more than all.
     #[inline]
-    fn debt(&self, now: u64, quota: &Quota) -> u64 {
-        let left = self.whole_at.saturating_sub(now);
-        let left = if left == 0 || self.interval == quota.interval_micros() {
-            left
-        } else {
-            self.recounted(left, quota)
-        };
-        left.min(quota.capacity())
+    fn debts(&self, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
+        let mut debts = [0; Quotas::MAX];
+        let places = quotas.as_slice().iter().zip(&self.whole_at);
+        for ((quota, whole_at), debt) in places.zip(&mut debts) {
+            *debt = whole_at.saturating_sub(now).min(quota.capacity());
+        }
+        debts
     }
-
-    /// The quota was changed: what was used, in units and parts of one, is kept. So a key of a
-    /// raised quota has no less left and waits no longer than before.
-    #[cold]
-    fn recounted(&self, left: u64, quota: &Quota) -> u64 {
-        let counted = u128::from(left) * u128::from(quota.interval_micros());
-        let counted = counted / u128::from(self.interval.max(1));
-        u64::try_from(counted).unwrap_or(u64::MAX)
-    }
-}
-
-#[inline]
-fn debts(state: &LimitState, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
-    let mut debts = [0; Quotas::MAX];
-    let places = quotas.as_slice().iter().zip(&state.slots);
-    for ((quota, slot), debt) in places.zip(&mut debts) {
-        *debt = slot.debt(now, quota);
-    }
-    debts
 }
 
 /// Takes `cost` of every quota, or of none. `now` is microseconds since any fixed instant.
@@ -92,7 +58,7 @@ pub fn take(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOut
     if cost > max_cost {
         return TakeOutcome::TooCostly { max_cost };
     }
-    let before = debts(state, now, quotas);
+    let before = state.debts(now, quotas);
     let mut after = before;
     let (mut wait, mut blocked) = (0, 0);
     for (place, (quota, debt)) in (0_u8..).zip(quotas.as_slice().iter().zip(&mut after)) {
@@ -116,7 +82,7 @@ pub fn peek(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOut
     match take(state, now, quotas, cost) {
         TakeOutcome::Admitted(_) => {
             let now = now.min(LAST_INSTANT);
-            TakeOutcome::Admitted(Standing::new(*quotas, debts(state, now, quotas)))
+            TakeOutcome::Admitted(Standing::new(*quotas, state.debts(now, quotas)))
         }
         refused => refused,
     }
@@ -125,7 +91,7 @@ pub fn peek(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOut
 /// Gives `cost` back to every quota, each at most until it is whole.
 #[must_use]
 pub fn refund(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> Standing {
-    let mut debts = debts(state, now.min(LAST_INSTANT), quotas);
+    let mut debts = state.debts(now.min(LAST_INSTANT), quotas);
     for (quota, debt) in quotas.as_slice().iter().zip(&mut debts) {
         let back = quota.interval_micros().saturating_mul(u64::from(cost));
         *debt = debt.saturating_sub(back);

@@ -1,9 +1,11 @@
 //! Quotas, keys, and what comes of a call.
 
 use std::fmt;
+use std::hash::Hasher as _;
 use std::time::Duration;
 
 use sheen_core::id::{PrincipalId, UserId};
+use siphasher::sip::SipHasher13;
 
 use crate::address::ClientNet;
 
@@ -117,13 +119,14 @@ impl Quota {
 
 /// One to four quotas that hold for a key at once: a call passes all of them or none.
 ///
-/// What a key used is remembered by a quota's place in the set. One that is changed in its place
-/// keeps what was used, one that is added starts unused.
+/// What a key used is remembered for the set that it used: another set, even of one quota changed,
+/// starts unused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quotas {
     // Places past the length repeat the first.
     all: [Quota; Self::MAX],
     len: u8,
+    id: u64,
 }
 
 impl Quotas {
@@ -142,7 +145,25 @@ impl Quotas {
         let mut set = Self::from(first);
         set.all[..quotas.len()].copy_from_slice(quotas);
         set.len = u8::try_from(quotas.len()).map_err(|_| QuotaError::TooMany)?;
-        Ok(set)
+        Ok(set.identified())
+    }
+
+    /// The same with a hash of what it holds. The key is no secret: quotas are not a stranger's to
+    /// choose.
+    fn identified(mut self) -> Self {
+        let mut hash = SipHasher13::new();
+        for quota in self.as_slice() {
+            hash.write(&quota.interval.to_le_bytes());
+            hash.write(&quota.burst.to_le_bytes());
+        }
+        self.id = hash.finish();
+        self
+    }
+
+    /// Tells this set from any other.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 
     /// The quotas, in order.
@@ -166,7 +187,9 @@ impl From<Quota> for Quotas {
         Self {
             all: [quota; Self::MAX],
             len: 1,
+            id: 0,
         }
+        .identified()
     }
 }
 
@@ -212,12 +235,13 @@ impl<'a> LimitKey<'a> {
         self.subject
     }
 
-    /// Feeds bytes that no other key has to a hash: the name's length and the kind of subject,
-    /// the name, then the subject to the end.
+    /// Feeds bytes to a hash that no other key and no other set of quotas has: the set, the name's
+    /// length and the kind of subject, the name, then the subject to the end.
     #[inline]
-    pub fn feed(&self, mut hash: impl FnMut(&[u8])) {
-        let mut head = [0_u8; 9];
-        head[..8].copy_from_slice(&(self.limit.len() as u64).to_le_bytes());
+    pub fn feed(&self, quotas: &Quotas, mut hash: impl FnMut(&[u8])) {
+        let mut head = [0_u8; 17];
+        head[..8].copy_from_slice(&quotas.id.to_le_bytes());
+        head[8..16].copy_from_slice(&(self.limit.len() as u64).to_le_bytes());
         let net;
         let (kind, subject): (u8, &[u8]) = match self.subject {
             Subject::User(user) => (b'u', user.as_str().as_bytes()),
@@ -229,7 +253,7 @@ impl<'a> LimitKey<'a> {
             Subject::Other(text) => (b'o', text.as_bytes()),
             Subject::Everyone => (b'e', &[]),
         };
-        head[8] = kind;
+        head[16] = kind;
         hash(&head);
         hash(self.limit.as_bytes());
         hash(subject);

@@ -62,11 +62,11 @@ impl<C> RedisLimitStore<C> {
         ""
     }
 
-    /// The name under which `key` is kept.
+    /// The name under which `key` is kept with these quotas.
     #[must_use]
-    pub fn name_of(&self, key: &LimitKey<'_>) -> String {
+    pub fn name_of(&self, key: &LimitKey<'_>, quotas: &Quotas) -> String {
         let mut hash = Sha256::new();
-        key.feed(|bytes| hash.update(bytes));
+        key.feed(quotas, |bytes| hash.update(bytes));
         let hash = hash.finalize();
         format!("{}{{{}}}", self.prefix, const_hex::encode(&hash[..16]))
     }
@@ -81,7 +81,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLimitStore<C> {
         cost: u32,
     ) -> Result<(u64, u64, Standing), StoreError> {
         let mut call = self.script.prepare_invoke();
-        call.key(self.name_of(key))
+        call.key(self.name_of(key, quotas))
             .arg(self.time())
             .arg(step)
             .arg(cost);
