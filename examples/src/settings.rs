@@ -4,9 +4,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use sheen_auth::signature::{KeyRing, ModeError, Modes, SigningKey};
+use sheen_auth::token::{ViewerTokens, derive_secret};
+use sheen_core::entropy::Entropy;
 use sheen_core::id::{KeyId, PrincipalId};
 use sheen_core::seconds::Seconds;
+use sheen_core::secret::Secret;
 use sheen_core::settings::{SIGNATURE_MODE, Settings, SettingsError, Variables};
+use zeroize::Zeroizing;
 
 /// What the example worker is told when it starts.
 #[derive(Debug)]
@@ -16,6 +20,9 @@ pub struct WorkerSettings {
     pub family: Settings,
     /// The keys that verify, all of one principal; none when no secret was given.
     pub keys: Option<KeyRing>,
+    /// What signs viewer tokens, the first one, and verifies them: `VIEWER_TOKEN_SECRET` as it is,
+    /// so that a front end that has it may issue its own, or a secret derived from each key.
+    pub viewer_secrets: Vec<Secret>,
     /// How far each key's rollout has come.
     pub modes: Modes,
     /// `DAILY_GIFT_SECONDS`: what every account gets each UTC day. Default 900.
@@ -45,6 +52,7 @@ impl WorkerSettings {
     ) -> Result<Self, SettingsError> {
         let mut variables = Variables::new(pairs);
         let mut family = Settings::read(&mut variables);
+        let viewer_secrets = viewer_secrets(&mut family);
         let keys = read_ring(&mut variables, &mut family);
         let modes = read_modes(&mut variables, &family, keys.as_ref());
         let seconds = |variables: &mut Variables, name, default| {
@@ -53,6 +61,7 @@ impl WorkerSettings {
         let settings = Self {
             family,
             keys,
+            viewer_secrets,
             modes,
             daily_gift: seconds(&mut variables, "DAILY_GIFT_SECONDS", 900),
             welcome_bonus: seconds(&mut variables, "WELCOME_BONUS_SECONDS", 1800),
@@ -78,14 +87,17 @@ impl WorkerSettings {
                 family.redis_url.is_some(),
                 "REDIS_URL is set but this worker keeps everything in memory: a restart forgets it",
             ),
-            (!family.limits, "SHEEN_LIMITS=off: no rate limit holds"),
             (
-                self.keys.is_none(),
-                "no secret is set: one was made for this run",
+                family.demo == Some(true),
+                "SHEEN_DEMO is on but this worker has no demo page",
             ),
             (
-                self.keys.is_none() && !family.addr.ip().is_loopback(),
-                "SHEEN_ADDR is not a loopback address, and the secret made for this run is printed",
+                !family.limits,
+                "SHEEN_LIMITS=off: NO RATE LIMITS, for load tests only",
+            ),
+            (
+                family.limits,
+                "this version has no rate limits: put a proxy that has some in front of it",
             ),
         ];
         told.into_iter()
@@ -93,6 +105,36 @@ impl WorkerSettings {
             .map(|(_, text)| text)
             .collect()
     }
+}
+
+/// The variables of which one gives the worker its keys.
+const KEY_VARIABLES: [&str; 2] = ["WORKER_SHARED_SECRET", "WORKER_SIGNING_KEYS"];
+
+/// Adds a secret of this run's own to an environment that has none; gives its text too.
+pub fn with_a_secret(
+    mut environment: Vec<(OsString, OsString)>,
+    entropy: &dyn Entropy,
+) -> (Vec<(OsString, OsString)>, Option<Zeroizing<String>>) {
+    if environment
+        .iter()
+        .any(|(name, _)| KEY_VARIABLES.iter().any(|known| name == known))
+    {
+        return (environment, None);
+    }
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    entropy.fill(&mut *bytes);
+    let text = Zeroizing::new(const_hex::encode(*bytes));
+    environment.push((KEY_VARIABLES[0].into(), text.as_str().into()));
+    (environment, Some(text))
+}
+
+fn viewer_secrets(family: &mut Settings) -> Vec<Secret> {
+    if let Some(secret) = family.viewer_token_secret.take() {
+        return vec![secret];
+    }
+    let keys = family.keys.iter().take(ViewerTokens::MAX_SECRETS);
+    keys.map(|key| derive_secret(&key.secret, "viewer-token"))
+        .collect()
 }
 
 fn read_ring(variables: &mut Variables, family: &mut Settings) -> Option<KeyRing> {
@@ -141,6 +183,7 @@ fn read_modes(variables: &mut Variables, family: &Settings, keys: Option<&KeyRin
 mod tests {
     use super::*;
     use sheen_auth::signature::Mode;
+    use sheen_core::entropy::SeededEntropy;
 
     const A: &str = "a-secret-of-more-than-thirty-two-bytes-A";
     const B: &str = "a-secret-of-more-than-thirty-two-bytes-B";
@@ -155,6 +198,24 @@ mod tests {
         assert!(settings.keys.is_none());
         assert_eq!(settings.modes, Modes::all(Mode::Dual));
         assert_eq!(settings.warnings().len(), 1);
+    }
+
+    #[test]
+    fn an_environment_without_keys_gets_one_for_this_run() {
+        let (environment, secret) = with_a_secret(Vec::new(), &SeededEntropy::new(1));
+        let secret = secret.unwrap();
+        assert_eq!(secret.len(), 64);
+        let settings = WorkerSettings::parse(environment.clone()).unwrap();
+        assert_eq!(
+            settings.keys.unwrap().signing_key().id().as_str(),
+            "default"
+        );
+        let (same, none) = with_a_secret(environment.clone(), &SeededEntropy::new(2));
+        assert_eq!((same, none), (environment, None));
+        // Set to nothing is not the same as not set: something meant to give one and did not.
+        let empty = vec![("WORKER_SHARED_SECRET".into(), "".into())];
+        let (empty, none) = with_a_secret(empty, &SeededEntropy::new(3));
+        assert!(none.is_none() && WorkerSettings::parse(empty).is_err());
     }
 
     #[test]
@@ -184,6 +245,7 @@ mod tests {
         assert_eq!(settings.preview_dir, Some(PathBuf::from("/srv/previews")));
         assert_eq!(settings.builds, 8);
         assert_eq!(settings.warnings().len(), 3);
+        assert_eq!(settings.viewer_secrets.len(), 2);
         let shown = format!("{settings:?}");
         assert!(!shown.contains(A) && !shown.contains(B), "{shown}");
     }

@@ -1,7 +1,7 @@
 //! A worker over HTTP: layers, extractors and routers for axum.
 //!
-//! [`router`] is the whole family behind one `Router`. Each layer is of use alone:
-//! [`request_id`], [`timing`], [`panic`], [`signature`], [`idempotency`], [`cors`]. [`problem`] is
+//! [`router`] is the whole family behind one `Router`, [`router_with`] beside routes of your own. Each layer is of use alone:
+//! [`request_id`], [`timing`], [`mod@panic`], [`signature`], [`idempotency`], [`cors`]. [`problem`] is
 //! the only place where an error becomes a status.
 //!
 //! A call passes request id, timing, panic guard, signature, [its user](signature::Caller), key,
@@ -19,4 +19,4 @@ mod routes;
 pub mod signature;
 pub mod timing;
 
-pub use routes::{App, router};
+pub use routes::{App, router, router_with};

@@ -218,6 +218,7 @@ fn r18_ten_thousand_lapsed_holds_are_swept_in_bounded_batches() {
     );
 
     let later = now.plus(Reserve::DEFAULT_TTL);
+    assert_eq!(state.check_reserve(later, &one_more).unwrap(), None);
     let version = state.accounts().next().unwrap().version();
     let mut sweeps = 0;
     loop {
@@ -238,7 +239,7 @@ fn r18_ten_thousand_lapsed_holds_are_swept_in_bounded_batches() {
 fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
     let (mut state, now) = (state(100, 0), at(NOON));
     let ids = ["c", "r", "e"].map(|name| hold(&mut state, now, &wish(name, 10)).reservation);
-    let [committed, released, expired] = &ids;
+    let [committed, released, _] = &ids;
     let commit = Commit::new(committed.clone(), op("c"), secs(1));
     state.commit(now, &commit).unwrap();
     let release = Release::new(released.clone(), op("r"));
@@ -261,7 +262,6 @@ fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
     let outcome = state.commit(now, &commit).unwrap();
     assert_eq!(outcome, CommitOutcome::NotFound);
     assert_eq!(state.holder(&refused.reservation_id()), None);
-    let _ = expired;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

@@ -39,16 +39,17 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Prob
         .map_err(|error| Problem::new(Code::IdempotencyKeyInvalid).caused_by(error))
 }
 
-/// What the call says, in one hash.
+/// What the call says, in one hash; the body's own hash may be known from its signature.
 pub(crate) fn fingerprint_of(
     method: &Method,
     uri: &Uri,
     body: &Bytes,
+    body_sha256: Option<[u8; 32]>,
 ) -> Result<Fingerprint, Problem> {
     let mut query = String::new();
     canonical_query(uri.query().unwrap_or_default(), &mut query)
         .map_err(|_| Problem::field("query", "invalid_utf8", "must be UTF-8 once decoded"))?;
-    let hash: [u8; 32] = Sha256::digest(body).into();
+    let hash = body_sha256.unwrap_or_else(|| Sha256::digest(body).into());
     Ok(Fingerprint::of(method.as_str(), uri.path(), &query, &hash))
 }
 

@@ -17,7 +17,7 @@ use tower::{Layer, Service};
 use super::keyed::{fingerprint_of, in_progress, key_of, replayed, reused, wait_of};
 use super::run::run_under_lease;
 use crate::problem::Problem;
-use crate::signature::{BufferedBody, original_uri};
+use crate::signature::{BufferedBody, Caller, original_uri};
 use crate::timing::ServerTiming;
 
 /// How often a waiting repeat looks again.
@@ -142,11 +142,13 @@ impl Keyed {
         };
         let body = request.extensions().get::<BufferedBody>();
         let body = body.map(|body| body.0.clone()).unwrap_or_default();
+        let caller = request.extensions().get::<Caller>();
+        let hash = caller.and_then(Caller::body_sha256);
         let uri = original_uri(request.extensions(), request.uri());
         Ok(Some(Self {
             scope: scope.clone(),
             key,
-            fingerprint: fingerprint_of(request.method(), uri, &body)?,
+            fingerprint: fingerprint_of(request.method(), uri, &body, hash)?,
             wait_seconds: wait_of(request.headers()),
             timing: request.extensions().get::<ServerTiming>().cloned(),
         }))

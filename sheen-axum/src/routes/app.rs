@@ -19,7 +19,7 @@ use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
 use sheen_events::stream::StreamService;
 
-use super::{billing, builds, credits, estimates, events, start};
+use super::{billing, builds, credits, estimates, events, start, suggestions};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::IdempotencyLayer;
@@ -77,6 +77,12 @@ pub struct App {
 /// # }
 /// ```
 pub fn router(app: App) -> Router {
+    router_with(app, Router::new())
+}
+
+/// The same with routes of a service's own `beside` the worker's. They are unsigned, and get
+/// request ids, timing, the panic guard and the refusals of unknown paths and methods.
+pub fn router_with(app: App, beside: Router) -> Router {
     let state = Arc::new(app);
     let app = &*state;
     let outermost = RequestIdLayer::new(Arc::clone(&app.entropy), Arc::clone(&app.clock));
@@ -86,12 +92,13 @@ pub fn router(app: App) -> Router {
         .merge(reads(app))
         .merge(event_reads(app))
         .route("/health", get(health))
+        .with_state(Arc::clone(&state))
+        .merge(beside)
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::new())
         .layer(ServerTimingLayer::new(Arc::clone(&app.clock)))
         .layer(outermost)
-        .with_state(state)
 }
 
 type Routes = Router<Arc<App>>;
@@ -145,7 +152,8 @@ fn keyed(app: &App) -> Routes {
         .route(
             "/v1/billing/check-sufficient",
             post(billing::check_sufficient),
-        );
+        )
+        .route("/v1/suggestions", post(suggestions::suggest));
     let of_reservations = Router::new()
         .route("/v1/credits/commit", post(credits::commit))
         .route("/v1/credits/release", post(credits::release));

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE};
+use http::header::CONTENT_LANGUAGE;
 use http::request::Parts;
 use http::{HeaderValue, StatusCode};
 use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
@@ -22,7 +22,7 @@ use tracing::Span;
 use super::answer::json_headers;
 use super::app::App;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
-use super::suggestions::from_prompt;
+use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
 use crate::idempotency::{
     answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
@@ -68,7 +68,9 @@ async fn start(
     if kind == BuildKind::Update {
         // Whose project it is the admission finds out; that there is one is an update's to ask.
         let owner = call.timing.store(app.worker.owner(&wish.project)).await?;
-        owner.ok_or_else(Problem::not_found)?;
+        if owner.is_none() {
+            return refuse_or_reused(app, &call, keyed, Problem::not_found()).await;
+        }
     }
     let start = start_of(kind, user, wish, keyed, &parts);
     let wait_seconds = wait_of(&parts.headers);
@@ -87,7 +89,8 @@ fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> 
     let body = parts.extensions.get::<BufferedBody>();
     let body = body.map(|body| body.0.clone()).unwrap_or_default();
     let uri = original_uri(&parts.extensions, &parts.uri);
-    let fingerprint = fingerprint_of(&parts.method, uri, &body)?;
+    let hash = call.caller.body_sha256();
+    let fingerprint = fingerprint_of(&parts.method, uri, &body, hash)?;
     Ok(Some(KeyedCall::new(scope, key, fingerprint)))
 }
 
@@ -102,7 +105,7 @@ fn permitted(
     Ok((user, wish, permit))
 }
 
-/// A key that was used for another call is told before wrong fields and plan mode are.
+/// A key that was used for another call is told before wrong fields, plan mode and ownership are.
 async fn refuse_or_reused(
     app: &App,
     call: &Call,
@@ -129,9 +132,7 @@ fn start_of(
     keyed: Option<KeyedCall>,
     parts: &Parts,
 ) -> Start {
-    let accepted = parts.headers.get(ACCEPT_LANGUAGE);
-    let accepted = accepted.and_then(|value| value.to_str().ok());
-    let locale = Locale::negotiate(wish.locale.as_deref(), accepted);
+    let locale = locale_of(wish.locale.as_deref(), &parts.headers);
     let ids = parts.extensions.get::<RequestIds>();
     let answering = Answering {
         suggestions: from_prompt(&wish.prompt, locale),
@@ -223,6 +224,11 @@ fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
         AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
         AdmitOutcome::KeyReused => Ok(reused()),
         AdmitOutcome::InProgress => Ok(in_progress()),
+        AdmitOutcome::TooManyFiles { most } => Err(Problem::field(
+            "templateFiles",
+            "too_many",
+            format!("would give the project more than {most} files"),
+        )),
         AdmitOutcome::NotOwner => Err(Problem::not_found()),
         AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),
         AdmitOutcome::CapReached { reset_at, .. } => Err(cap_reached(reset_at)),

@@ -6,6 +6,16 @@ use sheen_core::error::Fields;
 
 use crate::problem::Problem;
 
+/// Whether anything in the call could be its signature.
+pub(super) fn has_signature(headers: &HeaderMap) -> bool {
+    let names = [
+        "x-sheen-signature",
+        "x-sheen-sig-v2",
+        "x-sheen-signature-v2",
+    ];
+    names.iter().any(|name| headers.contains_key(*name))
+}
+
 /// The signature's headers.
 ///
 /// # Errors

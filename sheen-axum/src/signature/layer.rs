@@ -14,7 +14,7 @@ use sheen_core::runtime::BoxFuture;
 use sheen_core::time::{Clock, Timestamp};
 use tower::{Layer, Service};
 
-use super::body::{self, BODY_LIMIT};
+use super::body::{self, BODY_LIMIT, Keep};
 use super::caller::{BufferedBody, Caller};
 use super::{headers, original_uri, token};
 use crate::problem::Problem;
@@ -164,7 +164,13 @@ impl SignatureLayer {
                 Err(error) => Err(boxed(error.into())),
             };
         }
-        let body = match body::take(&parts.headers, body, self.limit).await {
+        // Without any signature it is refused whatever it says: nobody unknown fills our memory.
+        let keep = if headers::has_signature(&parts.headers) {
+            Keep::All
+        } else {
+            Keep::Nothing
+        };
+        let body = match body::take(&parts.headers, body, self.limit, keep).await {
             Ok(body) => body,
             Err(refusal) => {
                 let (problem, header) = refusal.into_problem();

@@ -152,6 +152,38 @@ async fn b2_rows_that_contradict_themselves_are_refused() {
     }
 }
 
+/// B5: the apply compares every part of what a decision relied on.
+#[tokio::test]
+async fn b5_a_write_over_another_row_is_a_miss() {
+    let world = World::new().await;
+    world.started(new_build(1, "u", "p")).await;
+    let build = world.claimed().await.build;
+    let heard = build.heartbeat_at.unwrap().as_millis();
+    let cases = [
+        ("bld_none", "building", 1, heard),
+        ("bld_1", "queued", 1, heard),
+        ("bld_1", "building", 0, heard),
+        ("bld_1", "building", 2, heard),
+        ("bld_1", "building", 1, heard - 1),
+        ("bld_1", "building", 1, heard),
+    ];
+    for (n, (id, status, token, heard)) in cases.into_iter().enumerate() {
+        let hit: bool = sqlx::query_scalar(
+            "SELECT hit FROM sheen.build_write_v1($1, $2, $3, $4, NULL, 'failed', 2, false,
+                'CANCELLED', '', NULL, NULL)",
+        )
+        .bind(id)
+        .bind(status)
+        .bind(token)
+        .bind(heard)
+        .fetch_one(&world.pool)
+        .await
+        .unwrap();
+        assert_eq!(hit, n == cases.len() - 1, "{id} {status} {token} {heard}");
+        assert_eq!(hit, world.row(&build.id).await != build);
+    }
+}
+
 #[tokio::test]
 async fn s4_heartbeats_are_heap_only_updates() {
     let world = World::new().await;

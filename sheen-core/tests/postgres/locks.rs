@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sheen_core::build::{
-    Authority, BeatOutcome, Build, BuildReader, BuildStore, Deadlines, Ending, FailureReason,
-    Finish, FinishOutcome, StartOutcome,
+    Authority, BeatOutcome, Build, BuildKind, BuildReader, BuildStore, Deadlines, Ending,
+    FailureReason, Finish, FinishOutcome, StartOutcome,
 };
+use sheen_core::files::{FilePath, FileSet};
 use sqlx::{Connection, PgConnection};
 use testkit::until_async;
 use tokio::task::JoinHandle;
@@ -251,10 +252,44 @@ async fn c01_a_project_made_meanwhile_is_looked_at_again() {
     assert_eq!(start.await.unwrap().unwrap(), StartOutcome::NotOwner);
 }
 
+/// C5: the project's files change between an update's look and its write.
+#[tokio::test]
+async fn c05_an_update_is_laid_over_the_files_that_are_there_when_it_is_written() {
+    let world = World::new().await;
+    let files = |path: &str, content: &str| {
+        FileSet::from_iter([(FilePath::parse(path).unwrap(), content.into())])
+    };
+    for n in [1, 2] {
+        let mut new = new_build(n, "u", "p");
+        new.input.files = files("index.html", &format!("<h{n}>"));
+        let owner = Authority::Owner(new.user.clone());
+        let id = world.started(new).await.build.id;
+        let cancel = Finish::new(id, owner, failed(FailureReason::Cancelled));
+        world.store.finish(cancel).await.unwrap();
+    }
+    let mut holder = Holder::of(&world, PROJECT_ROW).await;
+    let store = world.store.clone();
+    let mut update = new_build(3, "u", "p");
+    update.input.kind = BuildKind::Update;
+    update.input.files = files("about.html", "<h3>");
+    let start = beside(async move { store.start(update).await });
+    waiting(&world, 1).await;
+    holder
+        .run("UPDATE sheen.projects SET last_build_id = 'bld_1'")
+        .await;
+    holder.let_go().await;
+    let started = start.await.unwrap().unwrap();
+    assert!(matches!(started, StartOutcome::Started(_)), "{started:?}");
+    let worked_on = world.claimed().await.input.files;
+    assert_eq!(worked_on.get("index.html"), Some("<h1>"));
+    assert_eq!(worked_on.get("about.html"), Some("<h3>"));
+}
+
 /// C6: a claim does not wait for a build that another step holds; it takes the next one.
 #[tokio::test]
 async fn c06_a_claim_passes_by_what_is_locked() {
-    let world = World::new().await;
+    // So that a claim which does wait is refused instead of waiting for ever.
+    let world = World::with(|options| options.options([("lock_timeout", "1s")])).await;
     world.started(new_build(1, "u", "p")).await;
     world.started(new_build(2, "u", "q")).await;
     let holder = Holder::of(

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sheen_core::build::{
-    Authority, BuildReader, BuildStore, Deadlines, Ending, FailureReason, Finish, PgBuildStore,
+    Authority, BuildKind, BuildReader, BuildStore, Deadlines, Ending, FailureReason, Finish,
+    PgBuildStore,
 };
 use sheen_core::seconds::Seconds;
 use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
@@ -77,6 +78,11 @@ async fn a_step_is_one_statement_in_the_usual_case() {
     beside.allow_concurrent = true;
     world.started(beside).await;
     assert_eq!(count(&world).await, 1, "start beside another build");
+    let mut update = new_build(5, "u", "p");
+    update.allow_concurrent = true;
+    update.input.kind = BuildKind::Update;
+    world.started(update).await;
+    assert_eq!(count(&world).await, 2, "update: the files it is laid over");
     store.overdue(10).await.unwrap();
     assert_eq!(count(&world).await, 1, "sweep's list");
 }

@@ -133,6 +133,11 @@ impl Admitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdmitOutcome {
+    /// The update would give its project more files than one has. Nothing was written.
+    TooManyFiles {
+        /// The most there can be.
+        most: usize,
+    },
     /// The key was used for another call. Nothing was written.
     KeyReused,
     /// The call was answered before: the same answer again. Nothing was written.

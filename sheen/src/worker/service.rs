@@ -12,10 +12,10 @@ use sheen_core::build::{
 };
 use sheen_core::entropy::Entropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::files::FileSet;
 use sheen_core::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
 use sheen_core::mode::BuildPermit;
 use sheen_core::runtime::{Sleep, Spawn};
-use sheen_core::seconds::Seconds;
 use sheen_core::time::Clock;
 use sheen_core::token::FencingToken;
 use sheen_events::log::{Append, AppendOutcome, EventLog, EventType, NewEvent};
@@ -101,7 +101,13 @@ impl Worker {
         _permit: BuildPermit,
         start: Start,
     ) -> Result<AdmitOutcome, StoreError> {
-        let seconds = self.estimate_of(&start).await?;
+        let files = self.files_of(&start).await?;
+        let most = FileSet::MAX_FILES;
+        if files > most {
+            return Ok(AdmitOutcome::TooManyFiles { most });
+        }
+        let size = ProjectSize::of_files(files);
+        let seconds = estimate::estimate(operation_of(start.input.kind), size).estimated_seconds;
         let session = start.session.unwrap_or_else(|| {
             BuildSessionId::generate(&start.project, self.clock.now(), &*self.entropy)
         });
@@ -129,18 +135,15 @@ impl Worker {
         Ok(outcome)
     }
 
-    async fn estimate_of(&self, start: &Start) -> Result<Seconds, StoreError> {
-        let (operation, files) = match start.input.kind {
-            BuildKind::Update => {
-                let known = self.builds.project_files(&start.project).await?;
-                (
-                    OperationType::Update,
-                    known.overlaid_by(&start.input.files).len(),
-                )
-            }
-            _ => (OperationType::MainBuild, start.input.files.len()),
-        };
-        Ok(estimate::estimate(operation, ProjectSize::of_files(files)).estimated_seconds)
+    /// How many files the project will have. Another update may come between this and the step:
+    /// then the estimate is for the files as they were.
+    async fn files_of(&self, start: &Start) -> Result<usize, StoreError> {
+        let files = &start.input.files;
+        if start.input.kind != BuildKind::Update {
+            return Ok(files.len());
+        }
+        let known = self.builds.project_files(&start.project).await?;
+        Ok(known.overlaid_by(files).len())
     }
 
     /// Holds seconds for a project of the user's, or for no project.
@@ -324,5 +327,12 @@ impl Worker {
 
     fn running(&self) -> MutexGuard<'_, HashMap<BuildId, Stop>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const fn operation_of(kind: BuildKind) -> OperationType {
+    match kind {
+        BuildKind::Update => OperationType::Update,
+        _ => OperationType::MainBuild,
     }
 }

@@ -2,7 +2,7 @@
 //! statement that compares what the decision relied on.
 //!
 //! 1. A start assumes that nothing stands in its way, so it is one statement; only a refusal or a
-//!    race shows how things stand, in the same answer.
+//!    race shows how things stand, in the same answer. An update reads the project's files first.
 //! 2. A process remembers the builds it claimed, so its heartbeats and its finish are one
 //!    statement too. What is remembered can only make a write, which is compared; a refusal is
 //!    always decided over what was read.
@@ -21,7 +21,7 @@ use sqlx::postgres::PgPool;
 
 use super::decide::{
     Change, FinishDecision, StartDecision, StartState, deadline, decide_beat, decide_claim,
-    decide_finish, decide_start,
+    decide_files, decide_finish, decide_start,
 };
 use super::store::BuildStore;
 use super::types::{
@@ -29,12 +29,12 @@ use super::types::{
     FinishOutcome, NewBuild, Queued, StartOutcome,
 };
 use crate::error::{StoreError, StoreErrorKind};
-use crate::files::FileSet;
+use crate::files::{FilePath, FileSet};
 use crate::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
 use crate::postgres::{escape, row};
 use crate::time::Timestamp;
 use crate::token::FencingToken;
-use rows::{BuildRow, corrupt, files_text, kind_text, position};
+use rows::{BuildRow, corrupt, files_text, kind_text, parse_files, position};
 
 /// How often one step is decided before it gives up. Each miss means that another step of the same
 /// build or project went through.
@@ -45,6 +45,21 @@ const REMEMBERED: usize = 1024;
 
 /// A store of builds in PostgreSQL, over the caller's pool. The database must have been
 /// [migrated](crate::postgres::migrate).
+///
+/// ```no_run
+/// use sheen_core::build::{Deadlines, PgBuildStore};
+/// use sqlx::postgres::PgPoolOptions;
+///
+/// # async fn connect() -> Result<PgBuildStore, Box<dyn std::error::Error>> {
+/// let pool = PgPoolOptions::new()
+///     .test_before_acquire(false) // saves a round trip a step
+///     .connect("postgres://localhost/sheen")
+///     .await?;
+/// sheen_core::postgres::migrate(&pool).await?;
+/// let builds = PgBuildStore::new(pool, Deadlines::default());
+/// # Ok(builds)
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PgBuildStore {
     pool: PgPool,
@@ -58,6 +73,20 @@ struct Seen {
     now: Timestamp,
     /// Read from the database, not remembered: what a refusal needs.
     read: bool,
+}
+
+/// What a project has been made of so far.
+#[derive(Default)]
+struct Base {
+    /// The build that says so.
+    last: Option<BuildId>,
+    files: FileSet,
+}
+
+/// How a start found its project.
+struct Met {
+    state: StartState,
+    last: Option<BuildId>,
 }
 
 /// What came of an apply statement.
@@ -152,14 +181,31 @@ impl PgBuildStore {
         }
     }
 
-    /// Sends a start; the state it met when that is not what it assumed.
+    /// The project's files, and which build they are of.
+    async fn base(&self, project: &ProjectId) -> Result<Base, StoreError> {
+        let found = row(&self.pool, || {
+            sqlx::query(include_str!("sql/project_files.sql")).bind(project.as_str())
+        })
+        .await?;
+        let Some(found) = found else {
+            return Ok(Base::default());
+        };
+        let found = BuildRow(&found);
+        let files: Option<&str> = found.get("files")?;
+        Ok(Base {
+            last: found.id("last_build_id", BuildId::parse)?,
+            files: files.map(parse_files).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// Sends a start; what it met when that is not what it assumed.
     async fn send_start(
         &self,
         new: &NewBuild,
         first: &Build,
-        files: &str,
-        any_active: bool,
-    ) -> Result<Result<Queued, StartState>, StoreError> {
+        base: &Base,
+    ) -> Result<Result<Queued, Met>, StoreError> {
+        let files = files_text(&decide_files(&base.files, &new.input))?;
         let started = row(&self.pool, || {
             sqlx::query(include_str!("sql/start.sql"))
                 .bind(new.id.as_str())
@@ -172,12 +218,14 @@ impl PgBuildStore {
                 .bind(new.hold.as_ref().map(|hold| hold.id.as_str()))
                 .bind(new.hold.as_ref().map(|hold| hold.seconds.as_i64()))
                 .bind(escape(&new.input.prompt))
-                .bind(files)
+                .bind(&files)
                 .bind(new.input.metadata.as_deref().map(escape))
                 .bind(new.input.locale.as_str())
                 .bind(first.status.as_str())
                 .bind(token_number(first.token))
-                .bind(any_active)
+                .bind(starts_beside_others(new))
+                .bind(base.last.as_ref().map(BuildId::as_str))
+                .bind(!works_over_project(&new.input))
         })
         .await?
         .ok_or_else(|| corrupt("no row for a start"))?;
@@ -188,11 +236,14 @@ impl PgBuildStore {
         };
         match queued {
             Some(queued) if started.get("hit")? => Ok(Ok(queued)),
-            session => Ok(Err(StartState::new(
-                started.id("owner_id", UserId::parse)?,
-                session,
-                started.id("active_id", BuildId::parse)?,
-            ))),
+            session => Ok(Err(Met {
+                state: StartState::new(
+                    started.id("owner_id", UserId::parse)?,
+                    session,
+                    started.id("active_id", BuildId::parse)?,
+                ),
+                last: started.id("last_build_id", BuildId::parse)?,
+            })),
         }
     }
 }
@@ -207,6 +258,17 @@ fn starts_beside_others(new: &NewBuild) -> bool {
     let state = StartState::new(Some(new.user.clone()), None, Some(new.id.clone()));
     let decision = decide_start(&state, new, Timestamp::EPOCH);
     matches!(decision, StartDecision::Insert(_))
+}
+
+/// Whether the files of a build depend on its project's: what is left of them when it brings none.
+fn works_over_project(input: &BuildInput) -> bool {
+    let probe = FilePath::parse("probe")
+        .into_iter()
+        .map(|path| (path, "".into()))
+        .collect();
+    let mut bare = input.clone();
+    bare.files = FileSet::default();
+    !decide_files(&probe, &bare).is_empty()
 }
 
 /// The claim of any queued build. They differ in nothing a claim relies on, so it is decided over
@@ -229,8 +291,12 @@ fn claim_of_any() -> Result<Change, StoreError> {
 #[async_trait]
 impl BuildStore for PgBuildStore {
     async fn start(&self, new: NewBuild) -> Result<StartOutcome, StoreError> {
-        let files = files_text(&new.input.files)?;
-        let any_active = starts_beside_others(&new);
+        let over_project = works_over_project(&new.input);
+        let mut base = if over_project {
+            self.base(&new.project).await?
+        } else {
+            Base::default()
+        };
         let mut state = StartState::default();
         for _ in 0..DECISIONS {
             // The statement compares just what lets `decide_start` insert: the project nobody's
@@ -239,12 +305,14 @@ impl BuildStore for PgBuildStore {
                 StartDecision::Refuse(outcome) => return Ok(outcome),
                 StartDecision::Insert(insertion) => insertion,
             };
-            match self
-                .send_start(&new, &insertion.build, &files, any_active)
-                .await?
-            {
+            match self.send_start(&new, &insertion.build, &base).await? {
                 Ok(queued) => return Ok(StartOutcome::Started(queued)),
-                Err(met) => state = met,
+                Err(met) => {
+                    if over_project && met.last != base.last {
+                        base = self.base(&new.project).await?;
+                    }
+                    state = met.state;
+                }
             }
         }
         Err(StoreError::new(StoreErrorKind::Contended))

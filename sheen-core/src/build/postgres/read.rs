@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::PgBuildStore;
-use super::rows::{BuildRow, corrupt, parse_files, position};
+use super::rows::{BuildRow, corrupt, position};
 use crate::build::store::BuildReader;
 use crate::build::types::{Build, Queued};
 use crate::error::StoreError;
@@ -69,14 +69,7 @@ impl BuildReader for PgBuildStore {
     }
 
     async fn project_files(&self, project: &ProjectId) -> Result<FileSet, StoreError> {
-        let found = row(&self.pool, || {
-            sqlx::query(include_str!("sql/project_files.sql")).bind(project.as_str())
-        })
-        .await?;
-        found.map_or_else(
-            || Ok(FileSet::default()),
-            |found| parse_files(BuildRow(&found).get("files")?),
-        )
+        Ok(self.base(project).await?.files)
     }
 
     async fn overdue(&self, limit: u32) -> Result<Vec<Build>, StoreError> {

@@ -11,9 +11,10 @@ AS $$
     ELSE 0 END
 $$;
 
--- Admits a build, when the project is nobody's or p_user's, the session names no build yet and,
--- unless p_any_active, no build of the project is active. Else hit is false, nothing is written,
--- and the rest says how things stand.
+-- Admits a build, when the project is nobody's or p_user's, the session names no build yet, no
+-- build of the project is active (unless p_any_active), and its last build is p_last, over whose
+-- files p_files were laid (unless p_any_last). Else hit is false, nothing is written, and the rest
+-- says how things stand.
 CREATE FUNCTION sheen.build_start_v1(
     p_build text,
     p_version text,
@@ -31,8 +32,11 @@ CREATE FUNCTION sheen.build_start_v1(
     p_status text,
     p_token bigint,
     p_any_active boolean,
+    p_last text,
+    p_any_last boolean,
     OUT hit boolean,
     OUT owner_id text,
+    OUT last_build_id text,
     OUT active_id text,
     OUT queue_position bigint,
     OUT build sheen.builds
@@ -45,7 +49,7 @@ DECLARE
 BEGIN
     LOOP
         -- The lock that puts the starts of a project in a row.
-        SELECT p.owner_id INTO owner_id
+        SELECT p.owner_id, p.last_build_id INTO owner_id, last_build_id
             FROM sheen.projects p WHERE p.project_id = p_project FOR UPDATE;
         v_known := FOUND;
 
@@ -61,7 +65,8 @@ BEGIN
 
         hit := (owner_id IS NULL OR owner_id = p_user)
             AND build.build_id IS NULL
-            AND (p_any_active OR active_id IS NULL);
+            AND (p_any_active OR active_id IS NULL)
+            AND (p_any_last OR last_build_id IS NOT DISTINCT FROM p_last);
         IF NOT hit THEN
             queue_position := sheen.build_position_v1(build);
             RETURN;

@@ -1,8 +1,7 @@
 //! The suite any [`Admission`] must pass: a test per clause.
 //!
-//! ```ignore
-//! sheen::admission_conformance!(my_harness().await);
-//! ```
+//! `sheen::admission_conformance!(my_harness().await)` in a test file expands to all of it; the
+//! expression makes an [`AdmissionHarness`] anew for each test.
 
 pub mod cases;
 

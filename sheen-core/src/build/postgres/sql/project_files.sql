@@ -1,4 +1,6 @@
-SELECT i.files
+SELECT
+    p.last_build_id,
+    i.files
 FROM sheen.projects AS p
-JOIN sheen.build_inputs AS i ON i.build_id = p.last_build_id
+LEFT JOIN sheen.build_inputs AS i ON i.build_id = p.last_build_id
 WHERE p.project_id = $1

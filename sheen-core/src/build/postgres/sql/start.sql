@@ -1,6 +1,7 @@
 SELECT
     r.hit,
     r.owner_id,
+    r.last_build_id,
     r.active_id,
     r.queue_position,
     (r.build).build_id,
@@ -37,5 +38,7 @@ FROM sheen.build_start_v1(
     p_locale => $13,
     p_status => $14,
     p_token => $15,
-    p_any_active => $16
+    p_any_active => $16,
+    p_last => $17,
+    p_any_last => $18
 ) AS r
