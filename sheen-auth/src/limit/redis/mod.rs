@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
+use redis::{ErrorKind, RedisError, Script};
 use sha2::{Digest as _, Sha256};
 use sheen_core::error::{StoreError, StoreErrorKind};
 
@@ -152,15 +152,37 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> LimitStore for RedisLimi
     }
 }
 
+/// What servers answer while they cannot serve: starting, failing over, moving slots, busy.
+const PASSING: [&str; 9] = [
+    "BUSY",
+    "LOADING",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "READONLY",
+    "TRYAGAIN",
+    "MOVED",
+    "ASK",
+    "NOREPLICAS",
+];
+
 fn store_error(error: RedisError) -> StoreError {
-    let kind = match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => StoreErrorKind::Corrupt,
-        // The server is out of memory: what it knows it keeps.
-        _ if error.code() == Some("OOM") => StoreErrorKind::Full,
-        ErrorKind::Server(ServerErrorKind::ResponseError) => StoreErrorKind::Rejected,
+    let kind = match error.code() {
+        // What the server knows it keeps.
+        Some("OOM") => StoreErrorKind::Full,
+        Some(code) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
+        Some(_) => StoreErrorKind::Rejected,
+        None if matches!(
+            error.kind(),
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType
+        ) =>
+        {
+            StoreErrorKind::Corrupt
+        }
         // Sent and not answered: it may have been done.
-        _ if error.is_timeout() || error.is_connection_dropped() => StoreErrorKind::OutcomeUnknown,
-        _ => StoreErrorKind::Unavailable,
+        None if error.is_timeout() || error.is_connection_dropped() => {
+            StoreErrorKind::OutcomeUnknown
+        }
+        None => StoreErrorKind::Unavailable,
     };
     StoreError::with_source(kind, error)
 }
