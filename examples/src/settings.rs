@@ -95,10 +95,6 @@ impl WorkerSettings {
                 !family.limits,
                 "SHEEN_LIMITS=off: NO RATE LIMITS, for load tests only",
             ),
-            (
-                family.limits,
-                "this version has no rate limits: put a proxy that has some in front of it",
-            ),
         ];
         told.into_iter()
             .filter(|(holds, _)| *holds)
@@ -197,7 +193,7 @@ mod tests {
         assert!(settings.build_command.is_none() && settings.preview_dir.is_none());
         assert!(settings.keys.is_none());
         assert_eq!(settings.modes, Modes::all(Mode::Dual));
-        assert_eq!(settings.warnings().len(), 1);
+        assert_eq!(settings.warnings(), Vec::<&str>::new());
     }
 
     #[test]

@@ -10,10 +10,13 @@ use examples::site::build::SiteBuilder;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::Worker;
+use sheen_auth::address::ForwardedFor;
+use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
 use sheen_auth::replay::MemoryReplayStore;
 use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
+use sheen_axum::limit::Limits;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -40,6 +43,9 @@ type Error = Box<dyn std::error::Error>;
 /// A nonce is remembered for 12 to 17 minutes: about 1,000 signed calls a second, every second,
 /// before the door refuses.
 const REPLAY_CAPACITY: usize = 1_000_000;
+
+/// Keys of limits: users, addresses and principals seen within their periods.
+const LIMIT_CAPACITY: usize = 1_000_000;
 
 /// Puts the worker together.
 pub(crate) fn wire(
@@ -86,7 +92,12 @@ pub(crate) fn wire(
         Arc::clone(&clock),
         StreamConfig::default(),
     );
+    let limits = settings
+        .family
+        .limits
+        .then(|| limits(&clock, settings.family.trusted_hops));
     let app = App {
+        limits,
         worker,
         gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
@@ -111,6 +122,15 @@ pub(crate) fn wire(
         streams,
         _previews: previews,
     })
+}
+
+/// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then
+/// new ones are refused rather than let through unlimited.
+fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
+    let store = MemoryLimitStore::new(Arc::clone(clock), LIMIT_CAPACITY);
+    let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+    let limits = Limits::new(limiter, LimitTable::wire());
+    Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {

@@ -17,6 +17,8 @@ mod idempotency;
 mod ids;
 #[path = "it/leases.rs"]
 mod leases;
+#[path = "it/limits.rs"]
+mod limits;
 #[path = "it/logs.rs"]
 mod logs;
 #[path = "it/money.rs"]

@@ -14,6 +14,7 @@ use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_axum::limit::Limits;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) streams: StreamConfig,
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
+    pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
 }
 
 impl Default for Setup {
@@ -56,6 +58,7 @@ impl Default for Setup {
             streams: StreamConfig::default(),
             is_replay_store_broken: false,
             build_capacity: 1000,
+            limits: None,
         }
     }
 }
@@ -178,7 +181,9 @@ impl World {
             clock.clone(),
             setup.streams,
         );
+        let limits = setup.limits.map(|limits| Arc::new(limits(clock.clone())));
         let app = router(App {
+            limits,
             worker: worker.clone(),
             gate,
             tokens: tokens.clone(),
