@@ -96,8 +96,6 @@ pub struct FileSet {
 impl FileSet {
     /// The most files a project has.
     pub const MAX_FILES: usize = 10_000;
-    /// The most bytes of content a project has, over all its files.
-    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
 
     /// The most bytes that the contents of a project's files have together, 64 MiB. A set does not
     /// refuse to be larger: whoever makes it a project's compares [`bytes`](Self::bytes).
@@ -127,12 +125,6 @@ impl FileSet {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.files.is_empty()
-    }
-
-    /// How many bytes of content there are.
-    #[must_use]
-    pub fn bytes(&self) -> usize {
-        self.0.values().map(|content| content.len()).sum()
     }
 
     /// Whether a project may have these files.
