@@ -12,6 +12,8 @@ use criterion::{
     BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime,
 };
 use governor::clock::FakeRelativeClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota as Peer, RateLimiter};
 use sheen_auth::limit::{LimitKey, MemoryLimitStore, Quota, Quotas, Subject, TakeOutcome};
@@ -34,7 +36,8 @@ fn quotas(count: u32) -> Quotas {
     Quotas::new(&all).expect("one to four")
 }
 
-type Governor = RateLimiter<String, DashMapStateStore<String>, FakeRelativeClock>;
+type Governor =
+    RateLimiter<String, DashMapStateStore<String>, FakeRelativeClock, NoOpMiddleware<Nanos>>;
 
 fn governor(names: &[String]) -> Governor {
     let burst = NonZeroU32::new(BURST).expect("above zero");
