@@ -308,12 +308,12 @@ impl FromStr for Modes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No signature that the mode reads.
-    #[error("the request has no signature")]
-    Missing,
     /// The query is not UTF-8 once decoded.
     #[error("the query is not valid utf-8 once decoded")]
     QueryNotUtf8,
+    /// No signature that the mode reads.
+    #[error("the request has no signature")]
+    Missing,
     /// The timestamp is missing or not one.
     #[error("the timestamp is not one")]
     TimestampInvalid,

@@ -21,6 +21,7 @@ use tracing::Span;
 
 use super::answer::json_headers;
 use super::app::App;
+use super::builds::note_project;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
 use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
@@ -60,7 +61,7 @@ async fn start(
         Ok(permitted) => permitted,
         Err(problem) => return refuse_or_reused(app, &call, keyed, problem).await,
     };
-    Span::current().record("project_id", wish.project.as_str());
+    note_project(&wish.project);
     if kind == BuildKind::Update {
         // Whose project it is the admission finds out; that there is one is an update's to ask.
         let owner = call.timing.store(app.worker.owner(&wish.project)).await?;

@@ -57,6 +57,11 @@ async fn suggestions_come_in_the_persons_language_and_say_so() {
         .post(CREATE, wish("ann", "p1"))
         .header("accept-language", "fr;q=0.1, ar-EG");
     assert_eq!(arabic.send().await.header("content-language"), Some("ar"));
+    let lines = world
+        .post(CREATE, wish("ann", "p2"))
+        .header("accept-language", "fr;q=0.1")
+        .header("accept-language", "es;q=0.05, ar;q=0.9");
+    assert_eq!(lines.send().await.header("content-language"), Some("ar"));
     let asked = json!({"userId": "ann", "analysis": {"missingInformation": ["pricing"]}, "locale": "AR_sa"});
     let answer = world.post("/v1/suggestions", asked).send().await;
     assert_eq!(answer.header("content-language"), Some("ar"));

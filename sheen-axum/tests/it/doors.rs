@@ -62,6 +62,28 @@ async fn a_query_that_is_not_utf8_is_refused_whatever_its_signature() {
     *request.uri_mut() = "/v1/builds/b?userId=%FF".parse().unwrap();
     let wrong = send(&world.app, request).await.wrong_fields();
     assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+    let unsigned = world.get("/v1/builds/b?userId=%FF").unsigned();
+    let wrong = unsigned.send().await.wrong_fields();
+    assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_body_with_a_key_twice_is_refused_though_it_is_signed() {
+    let world = World::new();
+    for (body, place) in [
+        (
+            r#"{"userId":"ann","operationType":"update","userId":"bob"}"#,
+            "userId",
+        ),
+        (
+            r#"{"operationType":"update","x":[{"mode":1,"mode":1}]}"#,
+            "x[0].mode",
+        ),
+    ] {
+        let call = world.call("POST", "/v1/estimate").json(body);
+        let wrong = call.send().await.wrong_fields();
+        assert_eq!(wrong, [(place.to_owned(), "duplicate".to_owned())]);
+    }
 }
 
 #[tokio::test]

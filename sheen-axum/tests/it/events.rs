@@ -168,6 +168,16 @@ async fn v08_a_token_stands_in_one_place() {
         .header("authorization", format!("Bearer {token}"));
     let wrong = both.send().await.wrong_fields();
     assert_eq!(wrong, [("access_token".to_owned(), "conflict".to_owned())]);
+    for empty in ["Bearer", "Bearer ", "bearer  "] {
+        let nothing = world
+            .get(&format!("/v1/builds/{build}/events"))
+            .unsigned()
+            .header("authorization", empty);
+        nothing.send().await.refused(401, "TOKEN_INVALID");
+    }
+    let limits = world.get(&format!("{target}&limit=1&limit=2")).unsigned();
+    let wrong = limits.send().await.wrong_fields();
+    assert_eq!(wrong, [("limit".to_owned(), "duplicate".to_owned())]);
     let doubled = world
         .get(&format!("{target}&access_token={token}"))
         .unsigned();

@@ -1,5 +1,6 @@
 //! Paths and sets of files.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -73,6 +74,13 @@ impl FilePath {
     }
 }
 
+// Ordered and hashed as its text.
+impl Borrow<str> for FilePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FilePath({:?})", self.0)
@@ -136,8 +144,7 @@ impl FileSet {
     /// The content of the file at `path`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&str> {
-        let path = FilePath::parse(path).ok()?;
-        self.files.get(&path).map(|content| &**content)
+        self.files.get(path).map(|content| &**content)
     }
 
     /// Path and content, in order of path.
@@ -145,7 +152,19 @@ impl FileSet {
         self.files.iter().map(|(path, content)| (path, &**content))
     }
 
-    /// These files with `over` laid upon them: what both name is taken from `over`.
+    /// A file that lies in another one (`a/b` beside `a`), and so cannot be written with it.
+    #[must_use]
+    pub fn file_in_a_file(&self) -> Option<&FilePath> {
+        let has = |folder: &str| self.files.contains_key(folder);
+        self.files.keys().find(|path| {
+            let text = path.as_str();
+            text.match_indices('/').any(|(end, _)| has(&text[..end]))
+        })
+    }
+
+    /// These files with `over` laid upon them: what both name is taken from `over`. Whether a file
+    /// of one is a folder in the other is not looked at: such a set fails when it is written; see
+    /// [`Self::file_in_a_file`].
     #[must_use]
     pub fn overlaid_by(&self, over: &Self) -> Self {
         if over.is_empty() {

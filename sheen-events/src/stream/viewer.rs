@@ -148,6 +148,11 @@ impl Viewer {
         }
     }
 
+    /// The wait between the last frame and an abort.
+    pub(super) fn linger(&self) -> BoxFuture<'static, ()> {
+        self.permit.sleep(self.permit.config().abort_delay)
+    }
+
     /// What can be sent, or ended, without waiting.
     pub(super) fn at_hand(&mut self) -> Option<Turn> {
         if let Some(ended) = self.ending {
