@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use sheen_auth::signature::canonical_query;
@@ -21,8 +20,6 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 /// `x-original-request-id`.
 pub const X_ORIGINAL_REQUEST_ID: HeaderName = HeaderName::from_static("x-original-request-id");
 
-/// What of an answer is said again.
-const KEPT_HEADERS: [HeaderName; 4] = [CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, LOCATION];
 
 /// The key of a call, if it has one.
 pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
@@ -50,18 +47,31 @@ pub(crate) fn fingerprint_of(
     Ok(Fingerprint::of(method.as_str(), uri.path(), &query, &hash))
 }
 
+/// Why an answer is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    /// Half a header is none.
+    #[error("a header to be kept is not UTF-8")]
+    Header(#[from] std::str::Utf8Error),
+    #[error(transparent)]
+    Answer(#[from] StoredAnswerError),
+}
+
 /// The answer as it is kept, made by the call `request_id`.
 pub(crate) fn kept_answer(
     status: StatusCode,
     headers: &HeaderMap,
     body: &[u8],
     request_id: Arc<str>,
-) -> Result<StoredAnswer, StoredAnswerError> {
-    let kept = KEPT_HEADERS.iter().filter_map(|name| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some((Arc::from(name.as_str()), Arc::from(value)))
-    });
-    StoredAnswer::new(status.as_u16(), kept.collect(), body, request_id)
+) -> Result<StoredAnswer, NotKept> {
+    let mut kept = Vec::new();
+    for name in StoredAnswer::KEPT_HEADERS {
+        for value in headers.get_all(name) {
+            let value = std::str::from_utf8(value.as_bytes())?;
+            kept.push((Arc::from(name), Arc::from(value)));
+        }
+    }
+    Ok(StoredAnswer::new(status.as_u16(), kept, body, request_id)?)
 }
 
 /// A kept answer as it is sent.
@@ -70,7 +80,7 @@ pub(crate) fn answer_from(stored: &StoredAnswer) -> Response {
     *answer.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
     for (name, value) in &stored.headers {
         let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
             answer.headers_mut().append(name, value);
         }
     }

@@ -23,7 +23,7 @@ use sheen_events::stream::StreamService;
 use super::{billing, builds, credits, estimates, events, start, suggestions};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
-use crate::idempotency::IdempotencyLayer;
+use crate::idempotency::{self as once, IdempotencyLayer};
 use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
@@ -141,7 +141,7 @@ fn starts(app: &App) -> Routes {
 }
 
 fn keyed(app: &App) -> Routes {
-    let once = || {
+    let layer = || {
         IdempotencyLayer::new(
             Arc::clone(&app.idempotency),
             Arc::clone(&app.spawn),
@@ -149,28 +149,28 @@ fn keyed(app: &App) -> Routes {
         )
     };
     let under = |routes: Routes, rule, class| {
-        limited(app, class, routes.route_layer(once()))
+        limited(app, class, routes.route_layer(layer()))
             .route_layer(from_fn_with_state(preparing(app, rule), prepare))
             .route_layer(signed(app))
     };
     let named = Router::new()
-        .route("/v1/builds/{buildId}/cancel", post(builds::cancel))
+        .route("/v1/builds/{buildId}/cancel", once::post(builds::cancel))
         .route(
             "/v1/builds/{buildId}/viewer-token",
-            post(builds::viewer_token),
+            once::post(builds::viewer_token),
         )
-        .route("/v1/credits/reserve", post(credits::reserve))
-        .route("/v1/suggestions", post(suggestions::suggest));
+        .route("/v1/credits/reserve", once::post(credits::reserve))
+        .route("/v1/suggestions", once::post(suggestions::suggest));
     let of_billing = Router::new()
-        .route("/v1/billing/credit", post(billing::credit))
+        .route("/v1/billing/credit", once::post(billing::credit))
         .route(
             "/v1/billing/check-sufficient",
-            post(billing::check_sufficient),
+            once::post(billing::check_sufficient),
         );
     let of_reservations = Router::new()
-        .route("/v1/credits/commit", post(credits::commit))
-        .route("/v1/credits/release", post(credits::release));
-    let of_nobody = Router::new().route("/v1/estimate", post(estimates::estimate));
+        .route("/v1/credits/commit", once::post(credits::commit))
+        .route("/v1/credits/release", once::post(credits::release));
+    let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
     under(named, UserRule::Named, RouteClass::Named)
         .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
         .merge(under(

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::header::CACHE_CONTROL;
 use http::{HeaderValue, StatusCode};
 use sheen::admission::SettleOutcome;
@@ -17,6 +16,7 @@ use tracing::Span;
 use super::answer::json;
 use super::app::App;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// The user and the build that a call names.
@@ -32,7 +32,7 @@ pub(super) fn note_project(project: &ProjectId) {
     Span::current().record("project_id", project.as_str());
 }
 
-pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
     let found = found.ok_or_else(Problem::not_found)?;
@@ -40,7 +40,7 @@ pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Resp
     json(StatusCode::OK, &BuildAnswer::from(&found.build))
 }
 
-pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     match call.timing.store(app.worker.cancel(&user, &build)).await? {
         SettleOutcome::Settled(settled) => {
@@ -56,7 +56,7 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Re
 pub(super) async fn viewer_token(
     State(app): State<Arc<App>>,
     call: Call,
-) -> Result<Response, Problem> {
+) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
     let found = found.ok_or_else(Problem::not_found)?;

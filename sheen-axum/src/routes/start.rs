@@ -4,9 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_LANGUAGE;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
 use sheen::worker::Start;
 use sheen_core::build::{BuildInput, BuildKind};
@@ -19,14 +17,13 @@ use sheen_core::mode::{BuildPermit, permit};
 use sheen_core::wire::{HeldSeconds, StartAnswer, StartRequest, SuggestionItem};
 use tracing::Span;
 
-use super::answer::json_headers;
 use super::app::App;
 use super::builds::note_project;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
 use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
 use crate::idempotency::{
-    Patience, answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused,
+    Patience, answer_from, fingerprint_of, in_progress, key_of, replayed, reused,
 };
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
@@ -180,16 +177,13 @@ impl Answering {
             stream_url: format!("{events_url}/stream"),
             events_url,
         };
-        let mut headers = json_headers();
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(locale.as_str()));
+        let headers = vec![
+            ("content-type".into(), "application/json".into()),
+            ("content-language".into(), locale.as_str().into()),
+        ];
         // Ids, figures and texts are always JSON.
         let body = serde_json::to_vec(&answer).unwrap_or_default();
-        kept_answer(
-            StatusCode::ACCEPTED,
-            &headers,
-            &body,
-            Arc::clone(&self.request_id),
-        )
+        StoredAnswer::new(202, headers, body, Arc::clone(&self.request_id))
     }
 }
 

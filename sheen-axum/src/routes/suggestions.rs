@@ -1,6 +1,5 @@
 //! Quick suggestions.
 
-use axum::response::Response;
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sheen_core::locale::Locale;
@@ -9,6 +8,7 @@ use sheen_core::wire::{SuggestRequest, SuggestionItem, SuggestionsAnswer};
 
 use super::answer::json;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// The language of a call: what its body says, else `Accept-Language`, whose lines are one list
@@ -30,7 +30,7 @@ fn items(found: &Suggestions) -> Vec<SuggestionItem> {
     found.iter().map(SuggestionItem::from).collect()
 }
 
-pub(super) async fn suggest(headers: HeaderMap, mut call: Call) -> Result<Response, Problem> {
+pub(super) async fn suggest(headers: HeaderMap, mut call: Call) -> Result<Whole, Problem> {
     let (_, request) = call.read::<SuggestRequest>()?;
     let locale = locale_of(request.locale.as_deref(), &headers);
     let asked = &request.analysis;
