@@ -16,7 +16,6 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use sheen_axum::idempotency::{self, IdempotencyLayer, Owner, Whole};
-use sheen_axum::problem::Problem;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{PrincipalId, UserId};
 use sheen_core::idempotency::{
