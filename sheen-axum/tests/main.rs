@@ -15,6 +15,8 @@ mod events;
 mod idempotency;
 #[path = "it/ids.rs"]
 mod ids;
+#[path = "it/leases.rs"]
+mod leases;
 #[path = "it/limits.rs"]
 mod limits;
 #[path = "it/logs.rs"]

@@ -24,6 +24,7 @@
 //! use sheen_core::runtime::TokioRuntime;
 //! use sheen_core::seconds::Seconds;
 //! use sheen_core::time::SystemClock;
+//! use sheen_events::wake::Wake as _;
 //!
 //! #[derive(Debug)]
 //! struct Upper;
@@ -49,6 +50,7 @@
 //!     worker: worker.clone(),
 //!     builder: Arc::new(Upper),
 //!     credits: rooms.credits.clone(),
+//!     records: rooms.idempotency.clone(),
 //!     id: WorkerId::generate(&OsEntropy),
 //!     spawn: runtime.clone(),
 //!     sleep: runtime,
@@ -69,12 +71,14 @@
 //!     panic!("refused")
 //! };
 //! let id = admitted.queued.build.id;
+//! // Listen before looking: what rings in between is not missed.
+//! let mut listener = rooms.wake.listen(&id);
 //! let build = loop {
 //!     let found = worker.build(&ada, &id).await?.ok_or("it was there")?;
 //!     if !found.build.status.is_active() {
 //!         break found.build;
 //!     }
-//!     tokio::task::yield_now().await;
+//!     listener.rung().await;
 //! };
 //! assert_eq!(build.status, Status::Deployed);
 //! assert_eq!(build.preview_url.as_deref(), Some("https://preview.example/1/"));

@@ -44,10 +44,12 @@
 
 mod keyed;
 mod layer;
+mod patience;
 mod run;
 
 pub use keyed::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, X_ORIGINAL_REQUEST_ID};
 pub(crate) use keyed::{
-    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused,
 };
 pub use layer::{IdempotencyLayer, IdempotencyService, Owner};
+pub(crate) use patience::Patience;

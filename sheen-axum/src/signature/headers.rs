@@ -6,14 +6,10 @@ use sheen_core::error::Fields;
 
 use crate::problem::Problem;
 
-/// Whether anything in the call could be its signature.
-pub(super) fn has_signature(headers: &HeaderMap) -> bool {
-    let names = [
-        "x-sheen-signature",
-        "x-sheen-sig-v2",
-        "x-sheen-signature-v2",
-    ];
-    names.iter().any(|name| headers.contains_key(*name))
+/// Whether it depends on the body if the call gets in: its headers can be read, and some scheme's
+/// parts are all there and of their form.
+pub(super) fn body_decides(headers: &HeaderMap) -> bool {
+    read(headers).is_ok_and(|headers| headers.are_well_formed())
 }
 
 /// The signature's headers.

@@ -164,8 +164,9 @@ impl SignatureLayer {
                 Err(error) => Err(boxed(error.into())),
             };
         }
-        // Without any signature it is refused whatever it says: nobody unknown fills our memory.
-        let keep = if headers::has_signature(&parts.headers) {
+        // Without a signature of the right form it is refused whatever it says. The form can be made
+        // up, so what a stranger's call holds is bounded by the limit alone.
+        let keep = if headers::body_decides(&parts.headers) {
             Keep::All
         } else {
             Keep::Nothing

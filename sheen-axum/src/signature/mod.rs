@@ -1,7 +1,8 @@
 //! Only signed calls get in (wire.md §§1, 2).
 //!
 //! 1. The body is taken whole, up to a limit; what is verified is what is served. Above the limit
-//!    the call is refused, after the rest was read and dropped.
+//!    the call is refused, after the rest was read and dropped. So is a call whose signature has
+//!    not the form of one, with none of its body kept.
 //! 2. A signature header given twice, or not text, is refused.
 //! 3. Method, path and query count as on the request line, also inside a nested router.
 //! 4. A viewer token counts only where the layer was told so, and from one place of the request.

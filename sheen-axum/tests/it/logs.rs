@@ -110,3 +110,22 @@ async fn a_replay_is_logged_with_both_ids() {
         "{line}"
     );
 }
+
+#[tokio::test]
+async fn the_project_is_logged_wherever_it_is_known() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    let ann = || json!({"userId": "ann"});
+    let reserve = json!({"userId": "ann", "operationId": "o", "seconds": 1, "projectId": "p1"});
+    let of_build = |rest: &str| format!("/v1/builds/{build}{rest}");
+    for call in [
+        world.get(&of_build("?userId=ann")),
+        world.post(&of_build("/viewer-token"), ann()),
+        world.post("/v1/credits/reserve", reserve),
+        world.post(&of_build("/cancel"), ann()),
+    ] {
+        let (answer, log) = Log::of(call.send()).await;
+        assert!(answer.status.is_success(), "{}", answer.text());
+        assert!(log.contains("project_id=\"p1\""), "{log}");
+    }
+}

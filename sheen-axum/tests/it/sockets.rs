@@ -5,6 +5,7 @@ use std::time::Duration;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
+use sheen_core::id::{BuildId, UserId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -97,4 +98,38 @@ async fn a_bearers_stream_ends_without_its_final_chunk_and_a_native_readers_with
     .await;
     assert!(!String::from_utf8_lossy(&cut).contains("0\r\n\r\n"));
     assert!(ended.ends_with("0\r\n\r\n"));
+}
+
+#[tokio::test]
+async fn e01_a_bearer_is_told_of_its_tokens_end_before_the_connection_breaks() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    let token = world.token("ann", &build, Duration::from_secs(600));
+    let bearer = world
+        .get(&format!("/v1/builds/{build}/events/stream"))
+        .unsigned()
+        .header("authorization", format!("Bearer {token}"));
+    let bearer = bytes_of(bearer.request()).await;
+    let (user, build) = (
+        UserId::parse("ann").unwrap(),
+        BuildId::parse(&build).unwrap(),
+    );
+    let rest = served(&world, async |mut socket| {
+        socket.write_all(&bearer).await.unwrap();
+        read_until(&mut socket, "caught_up").await;
+        world.advance(600);
+        // An event rings for the reader, which then sees what time it is.
+        world.worker.cancel(&user, &build).await.unwrap();
+        let mut rest = Vec::new();
+        // A reset is as good an end as any, here.
+        let _ = socket.read_to_end(&mut rest).await;
+        String::from_utf8(rest).unwrap()
+    })
+    .await;
+    let (_, data) = rest
+        .split_once("event: token_expired\ndata: ")
+        .expect(&rest);
+    assert!(data.contains("\"cursor\":\""), "{rest}");
+    assert!(!rest.contains("deploy_failed"), "{rest}");
+    assert!(!rest.contains("0\r\n\r\n"), "{rest}");
 }
