@@ -20,9 +20,14 @@ impl LimitState {
     #[must_use]
     #[inline]
     pub fn of(now: u64, standing: &Standing) -> Self {
+        Self::of_debts(now, standing.debts())
+    }
+
+    #[inline]
+    fn of_debts(now: u64, debts: &[u64; Quotas::MAX]) -> Self {
         let now = now.min(LAST_INSTANT);
         // 2^62 and 2^50 fit.
-        let whole_at = standing.debts().map(|debt| now + debt);
+        let whole_at = debts.map(|debt| now + debt);
         Self { whole_at }
     }
 
@@ -37,12 +42,61 @@ impl LimitState {
     /// more; it is never more than all.
     #[inline]
     fn debts(&self, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
-        let mut debts = [0; Quotas::MAX];
-        let places = quotas.as_slice().iter().zip(&self.whole_at);
-        for ((quota, whole_at), debt) in places.zip(&mut debts) {
-            *debt = whole_at.saturating_sub(now).min(quota.capacity());
+        let places = quotas.places();
+        std::array::from_fn(|place| {
+            let left = self.whole_at[place].saturating_sub(now);
+            left.min(places[place].capacity())
+        })
+    }
+}
+
+/// What a call does to a key, before it is put into words.
+pub(super) struct Judged {
+    /// What is used of each quota: with the call when it passes, without it when it waits.
+    debts: [u64; Quotas::MAX],
+    wait: u64,
+    blocked: usize,
+}
+
+impl Judged {
+    /// A call of a cost that no quota's burst is below.
+    #[inline]
+    pub(super) fn of(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> Self {
+        let before = state.debts(now.min(LAST_INSTANT), quotas);
+        let places = quotas.places();
+        // Every place, used or not, so that it needs no branches: an unused one asks for nothing.
+        let after: [u64; Quotas::MAX] = std::array::from_fn(|place| {
+            // Both are at most the capacity, under 2^50.
+            before[place] + places[place].interval_micros() * u64::from(cost)
+        });
+        let (mut wait, mut blocked) = (0, 0);
+        for place in 0..Quotas::MAX {
+            let over = after[place].saturating_sub(places[place].capacity());
+            if over > wait {
+                (wait, blocked) = (over, place);
+            }
         }
-        debts
+        Self {
+            debts: if wait == 0 { after } else { before },
+            wait,
+            blocked,
+        }
+    }
+
+    /// The key's new state, if the call passes.
+    #[inline]
+    pub(super) fn state(&self, now: u64) -> Option<LimitState> {
+        (self.wait == 0).then(|| LimitState::of_debts(now, &self.debts))
+    }
+
+    #[inline]
+    pub(super) fn outcome(&self, quotas: &Quotas) -> TakeOutcome {
+        if self.wait == 0 {
+            TakeOutcome::Admitted(Standing::new(*quotas, self.debts))
+        } else {
+            let standing = Standing::new(*quotas, self.debts);
+            TakeOutcome::Limited(standing.waiting(self.wait, self.blocked))
+        }
     }
 }
 
@@ -53,27 +107,11 @@ impl LimitState {
 #[must_use]
 #[inline]
 pub fn take(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOutcome {
-    let now = now.min(LAST_INSTANT);
     let max_cost = quotas.max_cost();
     if cost > max_cost {
         return TakeOutcome::TooCostly { max_cost };
     }
-    let before = state.debts(now, quotas);
-    let mut after = before;
-    let (mut wait, mut blocked) = (0, 0);
-    for (place, (quota, debt)) in (0_u8..).zip(quotas.as_slice().iter().zip(&mut after)) {
-        // Both are at most the capacity, under 2^50.
-        *debt += quota.interval_micros() * u64::from(cost);
-        let over = debt.saturating_sub(quota.capacity());
-        if over > wait {
-            (wait, blocked) = (over, place);
-        }
-    }
-    if wait == 0 {
-        TakeOutcome::Admitted(Standing::new(*quotas, after))
-    } else {
-        TakeOutcome::Limited(Standing::new(*quotas, before).waiting(wait, blocked))
-    }
+    Judged::of(state, now, quotas, cost).outcome(quotas)
 }
 
 /// What [`take`] would answer, with the standing as it is before.

@@ -11,7 +11,7 @@ use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::time::Clock;
 use siphasher::sip::SipHasher13;
 
-use super::decide::{self, LimitState};
+use super::decide::{self, Judged, LimitState};
 use super::store::LimitStore;
 use super::types::{LimitKey, Quotas, Standing, TakeOutcome};
 
@@ -98,6 +98,8 @@ impl MemoryLimitStore {
     ///
     /// # Errors
     /// `Full` for a key that is not known when there is no room.
+    // Put into words where it is read: copying an outcome takes as long as deciding it.
+    #[inline]
     pub fn take_at(
         &self,
         now: u64,
@@ -105,21 +107,36 @@ impl MemoryLimitStore {
         quotas: &Quotas,
         cost: u32,
     ) -> Result<TakeOutcome, StoreError> {
+        let max_cost = quotas.max_cost();
+        if cost > max_cost {
+            return Ok(TakeOutcome::TooCostly { max_cost });
+        }
+        let judged = self.judged_at(now, key, quotas, cost)?;
+        Ok(judged.outcome(quotas))
+    }
+
+    fn judged_at(
+        &self,
+        now: u64,
+        key: &LimitKey<'_>,
+        quotas: &Quotas,
+        cost: u32,
+    ) -> Result<Judged, StoreError> {
         let (hash, mut keys) = self.find(key, quotas);
         if let Some(state) = keys.known.get_mut(&hash) {
-            let outcome = decide::take(state, now, quotas, cost);
-            if let TakeOutcome::Admitted(standing) = &outcome {
-                *state = LimitState::of(now, standing);
+            let judged = Judged::of(state, now, quotas, cost);
+            if let Some(after) = judged.state(now) {
+                *state = after;
             }
-            return Ok(outcome);
+            return Ok(judged);
         }
-        let outcome = decide::take(&LimitState::default(), now, quotas, cost);
-        if let TakeOutcome::Admitted(standing) = &outcome
+        let judged = Judged::of(&LimitState::default(), now, quotas, cost);
+        if let Some(after) = judged.state(now)
             && cost > 0
         {
-            keys.insert(now, hash, LimitState::of(now, standing))?;
+            keys.insert(now, hash, after)?;
         }
-        Ok(outcome)
+        Ok(judged)
     }
 
     /// [`LimitStore::peek`] at `now`, in microseconds of the clock's monotonic time.

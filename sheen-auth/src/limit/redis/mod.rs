@@ -116,7 +116,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLimitStore<C> {
         let Some(place) = blocked.checked_sub(1) else {
             return Ok(TakeOutcome::Admitted(standing));
         };
-        let place = u8::try_from(place).map_err(|_| StoreError::new(StoreErrorKind::Corrupt))?;
+        let place = usize::try_from(place).map_err(|_| StoreError::new(StoreErrorKind::Corrupt))?;
         Ok(TakeOutcome::Limited(standing.waiting(wait, place)))
     }
 }
