@@ -40,6 +40,38 @@ const READ_BACK: Duration = Duration::from_secs(10);
 /// 3. The lock only saves work. The answer's row, unique, decides: a second effect cannot commit.
 /// 4. Use the isolation level READ COMMITTED, PostgreSQL's own. Above it a repeat that waited does
 ///    not see the first's answer and fails with `Contended`; nothing happens twice there either.
+///
+/// ```no_run
+/// # use sheen_core::error::StoreError;
+/// # use sheen_core::idempotency::*;
+/// # async fn demo(
+/// #     pool: sqlx::PgPool,
+/// #     scope: Scope,
+/// #     key: IdempotencyKey,
+/// #     call: Fingerprint,
+/// # ) -> Result<(), StoreError> {
+/// use std::time::Duration;
+///
+/// let once = PgTransactionalIdempotency::new(Lifetimes::default());
+/// let done = once
+///     .run(&pool, &scope, &key, call, Duration::ZERO, |step| {
+///         Box::pin(async move {
+///             sqlx::query("UPDATE seats SET taken = true WHERE id = 7")
+///                 .execute(step)
+///                 .await
+///                 .map_err(|_| "the seat is not there")?;
+///             StoredAnswer::new(200, Vec::new(), &b"{}"[..], "req_1").map_err(|_| "too large")
+///         })
+///     })
+///     .await?;
+/// match done {
+///     RunOutcome::Done(answer) | RunOutcome::Replay(answer) => { /* send it */ }
+///     RunOutcome::Refused(why) => { /* nothing was written, the key is free */ }
+///     other => { /* 409 or 422 */ }
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Copy)]
 pub struct PgTransactionalIdempotency {
     lifetimes: Lifetimes,

@@ -28,29 +28,28 @@ CREATE TABLE sheen.idempotency (
 CREATE INDEX idempotency_ends ON sheen.idempotency (ends_ms);
 
 -- Holds the fence against whoever writes: a record changes hands only with a higher token, and
--- under one token its call stays the same and its answer is written once.
+-- under one token its call stays the same and its answer is written once. The conditions are the
+-- trigger's own, so that a legal write calls no function.
 CREATE FUNCTION sheen.idempotency_guard() RETURNS trigger
 LANGUAGE plpgsql
 AS $$
 BEGIN
-    IF (NEW.principal_id, NEW.user_id, NEW.key) <> (OLD.principal_id, OLD.user_id, OLD.key) THEN
-        RAISE EXCEPTION 'a record keeps its key' USING ERRCODE = 'check_violation';
-    END IF;
-    IF NEW.token < OLD.token THEN
-        RAISE EXCEPTION 'a token does not fall' USING ERRCODE = 'check_violation';
-    END IF;
-    IF NEW.token = OLD.token AND NEW.fingerprint <> OLD.fingerprint THEN
-        RAISE EXCEPTION 'the call of a token does not change' USING ERRCODE = 'check_violation';
-    END IF;
-    IF NEW.token = OLD.token AND OLD.status IS NOT NULL
-        AND (NEW.status, NEW.headers, NEW.body, NEW.request_id)
-            IS DISTINCT FROM (OLD.status, OLD.headers, OLD.body, OLD.request_id)
-    THEN
-        RAISE EXCEPTION 'an answer is written once' USING ERRCODE = 'check_violation';
-    END IF;
-    RETURN NEW;
+    RAISE EXCEPTION 'a record keeps its key, and under one token its call and its answer'
+        USING ERRCODE = 'check_violation';
 END
 $$;
 
 CREATE TRIGGER idempotency_guard BEFORE UPDATE ON sheen.idempotency
-    FOR EACH ROW EXECUTE FUNCTION sheen.idempotency_guard();
+    FOR EACH ROW
+    WHEN (
+        (NEW.principal_id, NEW.user_id, NEW.key)
+            IS DISTINCT FROM (OLD.principal_id, OLD.user_id, OLD.key)
+        OR NEW.token < OLD.token
+        OR (NEW.token = OLD.token AND (
+            NEW.fingerprint <> OLD.fingerprint
+            OR (OLD.status IS NOT NULL
+                AND (NEW.status, NEW.headers, NEW.body, NEW.request_id)
+                    IS DISTINCT FROM (OLD.status, OLD.headers, OLD.body, OLD.request_id))
+        ))
+    )
+    EXECUTE FUNCTION sheen.idempotency_guard();
