@@ -405,7 +405,7 @@ async fn g5_tasks_that_are_dropped_answer_everyone_and_the_next_call_goes_on() {
     /// Keeps tasks until it is told to let them go, undone.
     #[derive(Debug, Default)]
     struct Hoard(Mutex<Vec<Task>>, std::sync::atomic::AtomicBool);
-    struct Task(BoxFuture<'static, ()>);
+    struct Task(#[expect(dead_code, reason = "it is kept to be dropped")] BoxFuture<'static, ()>);
     impl std::fmt::Debug for Task {
         fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
             f.write_str("Task")

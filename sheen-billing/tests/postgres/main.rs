@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod conformance;
+mod fire;
+mod guards;
+mod model;
+mod statements;
+mod together;
 
 use std::sync::Arc;
 use std::time::Duration;

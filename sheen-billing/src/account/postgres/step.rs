@@ -268,40 +268,28 @@ impl PgCreditStore {
         remembered: Known,
         loaded: Option<Loaded>,
     ) -> Result<Seen, StoreError> {
-        let seen = |account, now| Seen {
-            account,
-            payment: None,
-            now,
-            fresh: false,
-        };
-        let (remembered, unseen) = match remembered {
-            Known::As(account) => (Some(*account), false),
-            Known::Unseen => (None, true),
-            Known::Lost => (None, false),
+        let remembered = match remembered {
+            Known::As(account) => Some(*account),
+            // Taken for a new one, which the statement finds out.
+            Known::Unseen => Some(Account::untouched(user.clone())),
+            Known::Lost => None,
         };
         if let Some(loaded) = loaded {
             return Seen::of(&loaded, remembered);
         }
-        if let Some(now) = self.estimate() {
-            match remembered {
-                Some(account) if knows_holds(&account, commands) => {
-                    return Ok(seen(account, now));
-                }
-                None if unseen => {
-                    let account = Account::untouched(user.clone());
-                    if knows_holds(&account, commands) {
-                        return Ok(seen(account, now));
-                    }
-                }
-                _ => {}
+        match (remembered, self.estimate()) {
+            (Some(account), Some(now)) if knows_holds(&account, commands) => Ok(Seen {
+                account,
+                payment: None,
+                now,
+                fresh: false,
+            }),
+            (remembered, _) => {
+                let loaded = self.load(&Found::User(user), commands).await?;
+                let loaded = loaded.ok_or_else(|| corrupt("no state for a load"))?;
+                Seen::of(&loaded, remembered)
             }
-            let loaded = self.load(&Found::User(user), commands).await?;
-            let loaded = loaded.ok_or_else(|| corrupt("no state for a load"))?;
-            return Seen::of(&loaded, None);
         }
-        let loaded = self.load(&Found::User(user), commands).await?;
-        let loaded = loaded.ok_or_else(|| corrupt("no state for a load"))?;
-        Seen::of(&loaded, remembered)
     }
 
     fn decide<'p>(

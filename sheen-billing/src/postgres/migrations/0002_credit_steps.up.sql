@@ -376,7 +376,7 @@ BEGIN
             FROM (
                 SELECT h.user_id FROM sheen.credit_holds h
                 WHERE h.state = 'open' AND h.expires_ms <= v_now
-                ORDER BY h.expires_ms LIMIT p_limit
+                ORDER BY h.expires_ms, h.reservation_id LIMIT p_limit
             ) oldest
             GROUP BY oldest.user_id
             ORDER BY oldest.user_id
