@@ -69,7 +69,7 @@ pub fn signature(data: &[u8]) {
         let verifier = Verifier::new(KeyRing::new(vec![key()]).expect("a key"), mode);
         assert!(verifier.check(&unsigned, NOW, &mut scratch).is_err());
     }
-    let entropy: &dyn Entropy = &OsEntropy::default();
+    let entropy: &dyn Entropy = &OsEntropy;
     let Ok(signed) = Signer::new(key()).sign(method, path, query, body, NOW, entropy) else {
         return;
     };

@@ -3,20 +3,13 @@
 //! Of each quota the instant is kept at which all that was used will have come back. A call may
 //! move it by its cost, but no further from now than the quota's period.
 
-use super::types::{Quota, Quotas, Standing, TakeOutcome};
+use super::types::{Quotas, Standing, TakeOutcome};
 
-/// What is kept of a key: for each quota when it is whole again, and the interval by which that
-/// was counted.
+/// What is kept of a key under a set of quotas: for each of them the instant, in microseconds, at
+/// which all of its burst is there again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LimitState {
-    slots: [Slot; Quotas::MAX],
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-struct Slot {
-    whole_at: u64,
-    /// Zero for a quota of which nothing was ever used.
-    interval: u64,
+    whole_at: [u64; Quotas::MAX],
 }
 
 /// No instant counts as later: time stands still there, in the year 148,000, instead of wrapping.
@@ -27,57 +20,84 @@ impl LimitState {
     #[must_use]
     #[inline]
     pub fn of(now: u64, standing: &Standing) -> Self {
+        Self::of_debts(now, standing.debts())
+    }
+
+    #[inline]
+    fn of_debts(now: u64, debts: &[u64; Quotas::MAX]) -> Self {
         let now = now.min(LAST_INSTANT);
-        let mut state = Self::default();
-        let quotas = standing.quotas().as_slice().iter();
-        for ((quota, debt), slot) in quotas.zip(standing.debts()).zip(&mut state.slots) {
-            // 2^62 and 2^50 fit.
-            slot.whole_at = now + debt;
-            slot.interval = quota.interval_micros();
-        }
-        state
+        // 2^62 and 2^50 fit.
+        let whole_at = debts.map(|debt| now + debt);
+        Self { whole_at }
     }
 
     /// The instant from which on the key is as good as new, in microseconds.
     #[must_use]
     #[inline]
-    pub fn whole_at(&self) -> u64 {
-        let instants = self.slots.iter().map(|slot| slot.whole_at);
-        instants.max().unwrap_or(0)
+    pub fn is_whole_at(&self) -> u64 {
+        self.whole_at.into_iter().max().unwrap_or(0)
     }
-}
 
-impl Slot {
-    /// What is used of `quota` at `now`, in microseconds, at most its capacity.
+    /// What is used of each quota and has not come back. A clock that stepped back makes it seem
+    /// more; it is never more than all.
     #[inline]
-    fn debt(&self, now: u64, quota: &Quota) -> u64 {
-        let left = self.whole_at.saturating_sub(now);
-        let left = if left == 0 || self.interval == quota.interval_micros() {
-            left
-        } else {
-            self.recounted(left, quota)
-        };
-        left.min(quota.capacity())
-    }
-
-    /// The quota was changed: what was used, in units and parts of one, is kept. So a key of a
-    /// raised quota has no less left and waits no longer than before.
-    #[cold]
-    fn recounted(&self, left: u64, quota: &Quota) -> u64 {
-        let counted = u128::from(left) * u128::from(quota.interval_micros());
-        let counted = counted / u128::from(self.interval.max(1));
-        u64::try_from(counted).unwrap_or(u64::MAX)
+    fn debts(&self, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
+        let places = quotas.places();
+        std::array::from_fn(|place| {
+            let left = self.whole_at[place].saturating_sub(now);
+            left.min(places[place].capacity())
+        })
     }
 }
 
-#[inline]
-fn debts(state: &LimitState, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
-    let mut debts = [0; Quotas::MAX];
-    let places = quotas.as_slice().iter().zip(&state.slots);
-    for ((quota, slot), debt) in places.zip(&mut debts) {
-        *debt = slot.debt(now, quota);
+/// What a call does to a key, before it is put into words.
+pub(super) struct Judged {
+    /// What is used of each quota: with the call when it passes, without it when it waits.
+    debts: [u64; Quotas::MAX],
+    wait: u64,
+    blocked: usize,
+}
+
+impl Judged {
+    /// A call of a cost that no quota's burst is below.
+    #[inline]
+    pub(super) fn of(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> Self {
+        let before = state.debts(now.min(LAST_INSTANT), quotas);
+        let places = quotas.places();
+        // Every place, used or not, so that it needs no branches: an unused one asks for nothing.
+        let after: [u64; Quotas::MAX] = std::array::from_fn(|place| {
+            // Both are at most the capacity, under 2^50.
+            before[place] + places[place].interval_micros() * u64::from(cost)
+        });
+        let (mut wait, mut blocked) = (0, 0);
+        for place in 0..Quotas::MAX {
+            let over = after[place].saturating_sub(places[place].capacity());
+            if over > wait {
+                (wait, blocked) = (over, place);
+            }
+        }
+        Self {
+            debts: if wait == 0 { after } else { before },
+            wait,
+            blocked,
+        }
     }
-    debts
+
+    /// The key's new state, if the call passes.
+    #[inline]
+    pub(super) fn state(&self, now: u64) -> Option<LimitState> {
+        (self.wait == 0).then(|| LimitState::of_debts(now, &self.debts))
+    }
+
+    #[inline]
+    pub(super) fn outcome(&self, quotas: &Quotas) -> TakeOutcome {
+        if self.wait == 0 {
+            TakeOutcome::Admitted(Standing::new(*quotas, self.debts))
+        } else {
+            let standing = Standing::new(*quotas, self.debts);
+            TakeOutcome::Limited(standing.waiting(self.wait, self.blocked))
+        }
+    }
 }
 
 /// Takes `cost` of every quota, or of none. `now` is microseconds since any fixed instant.
@@ -87,27 +107,11 @@ fn debts(state: &LimitState, now: u64, quotas: &Quotas) -> [u64; Quotas::MAX] {
 #[must_use]
 #[inline]
 pub fn take(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOutcome {
-    let now = now.min(LAST_INSTANT);
     let max_cost = quotas.max_cost();
     if cost > max_cost {
         return TakeOutcome::TooCostly { max_cost };
     }
-    let before = debts(state, now, quotas);
-    let mut after = before;
-    let (mut wait, mut blocked) = (0, 0);
-    for (place, (quota, debt)) in (0_u8..).zip(quotas.as_slice().iter().zip(&mut after)) {
-        // Both are at most the capacity, under 2^50.
-        *debt += quota.interval_micros() * u64::from(cost);
-        let over = debt.saturating_sub(quota.capacity());
-        if over > wait {
-            (wait, blocked) = (over, place);
-        }
-    }
-    if wait == 0 {
-        TakeOutcome::Admitted(Standing::new(*quotas, after))
-    } else {
-        TakeOutcome::Limited(Standing::new(*quotas, before).waiting(wait, blocked))
-    }
+    Judged::of(state, now, quotas, cost).outcome(quotas)
 }
 
 /// What [`take`] would answer, with the standing as it is before.
@@ -116,7 +120,7 @@ pub fn peek(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOut
     match take(state, now, quotas, cost) {
         TakeOutcome::Admitted(_) => {
             let now = now.min(LAST_INSTANT);
-            TakeOutcome::Admitted(Standing::new(*quotas, debts(state, now, quotas)))
+            TakeOutcome::Admitted(Standing::new(*quotas, state.debts(now, quotas)))
         }
         refused => refused,
     }
@@ -125,7 +129,7 @@ pub fn peek(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> TakeOut
 /// Gives `cost` back to every quota, each at most until it is whole.
 #[must_use]
 pub fn refund(state: &LimitState, now: u64, quotas: &Quotas, cost: u32) -> Standing {
-    let mut debts = debts(state, now.min(LAST_INSTANT), quotas);
+    let mut debts = state.debts(now.min(LAST_INSTANT), quotas);
     for (quota, debt) in quotas.as_slice().iter().zip(&mut debts) {
         let back = quota.interval_micros().saturating_mul(u64::from(cost));
         *debt = debt.saturating_sub(back);

@@ -4,7 +4,8 @@
 //!    time a key gets at most the burst and what came back meanwhile.
 //! 2. A call takes its cost of every quota of its key, or of none. What is refused takes nothing.
 //! 3. A refused call is told when it passes. A cost above a burst never does, and is told so.
-//! 4. Changing a quota keeps what was used of it; raising one never makes a key worse off.
+//! 4. A set of quotas counts for itself: a changed one starts unused, so that no change makes a key
+//!    worse off, and a lowered quota holds at once.
 //! 5. The time is the store's. Nothing here sends headers or knows HTTP: [`LimitFigures`],
 //!    [`PolicyField`] and [`RateLimitField`] are what an answer says, [`LimitTable`] is the wire's.
 //! 6. Ask after the signature is verified: a forged call must take nothing of the one it names.

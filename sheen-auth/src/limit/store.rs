@@ -18,17 +18,16 @@ use super::types::{LimitKey, Quotas, Standing, TakeOutcome};
 /// 6. **C6** `peek` answers what `take` would, and changes nothing.
 /// 7. **C7** `refund` gives back at most what was used and has not come back yet.
 /// 8. **C8** Two keys never meet, whatever bytes their names are made of.
-/// 9. **C9** A quota whose burst is raised, whose interval is shortened, or both, leaves no key
-///    with less than before or waiting longer. One that is lowered holds from the next call on,
-///    and nobody waits longer for a unit than its new interval.
-/// 10. **C10** What was used of a quota is remembered by its place: one that is added starts
-///     unused, one that is taken away is forgotten at the next admitted call.
-/// 11. **C11** A full store answers a `take` of a key it does not know with
+/// 9. **C9** What was used is remembered for the set of quotas that it was used of; under another
+///    set, even of one quota changed, the key starts unused. So no change makes a key worse off,
+///    a lowered quota holds from the next call on, and of processes that know different sets a key
+///    gets what each set gives, however it goes from one to the other.
+/// 10. **C10** A full store answers a `take` of a key it does not know with
 ///     [`Full`](sheen_core::error::StoreErrorKind::Full); the keys it knows keep their state and
 ///     their service. Time makes room.
 #[async_trait]
 pub trait LimitStore: Debug + Send + Sync + 'static {
-    /// Takes `cost` of every quota of `key`, or of none (C1–C5, C8–C11).
+    /// Takes `cost` of every quota of `key`, or of none (C1–C5, C8–C10).
     ///
     /// # Errors
     /// When the store fails or is full. Whether something was taken is then not known.

@@ -1,9 +1,11 @@
 //! Quotas, keys, and what comes of a call.
 
 use std::fmt;
+use std::hash::Hasher as _;
 use std::time::Duration;
 
 use sheen_core::id::{PrincipalId, UserId};
+use siphasher::sip::SipHasher13;
 
 use crate::address::ClientNet;
 
@@ -115,15 +117,22 @@ impl Quota {
     }
 }
 
+/// What holds a place without a quota: it lets everything pass and counts nothing.
+const UNUSED: Quota = Quota {
+    interval: 0,
+    burst: u32::MAX,
+};
+
 /// One to four quotas that hold for a key at once: a call passes all of them or none.
 ///
-/// What a key used is remembered by a quota's place in the set. One that is changed in its place
-/// keeps what was used, one that is added starts unused.
+/// What a key used is remembered for the set that it used: another set, even of one quota changed,
+/// starts unused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Quotas {
-    // Places past the length repeat the first.
+    // Places past the length hold `UNUSED`.
     all: [Quota; Self::MAX],
     len: u8,
+    id: u64,
 }
 
 impl Quotas {
@@ -142,7 +151,25 @@ impl Quotas {
         let mut set = Self::from(first);
         set.all[..quotas.len()].copy_from_slice(quotas);
         set.len = u8::try_from(quotas.len()).map_err(|_| QuotaError::TooMany)?;
-        Ok(set)
+        Ok(set.identified())
+    }
+
+    /// The same with a hash of what it holds. The key is no secret: quotas are not a stranger's to
+    /// choose.
+    fn identified(mut self) -> Self {
+        let mut hash = SipHasher13::new();
+        for quota in self.as_slice() {
+            hash.write(&quota.interval.to_le_bytes());
+            hash.write(&quota.burst.to_le_bytes());
+        }
+        self.id = hash.finish();
+        self
+    }
+
+    /// Tells this set from any other.
+    #[must_use]
+    pub const fn id(&self) -> u64 {
+        self.id
     }
 
     /// The quotas, in order.
@@ -152,21 +179,27 @@ impl Quotas {
         &self.all[..usize::from(self.len).min(Self::MAX)]
     }
 
+    /// All places, those included that hold [`UNUSED`].
+    #[inline]
+    pub(super) const fn places(&self) -> &[Quota; Self::MAX] {
+        &self.all
+    }
+
     /// The smallest burst, and so the greatest cost that can ever pass.
     #[must_use]
     #[inline]
     pub fn max_cost(&self) -> u32 {
-        let bursts = self.as_slice().iter().map(Quota::burst);
-        bursts.min().unwrap_or(0)
+        let [first, rest @ ..] = &self.all;
+        let least = |least: u32, quota: &Quota| least.min(quota.burst);
+        rest.iter().fold(first.burst, least)
     }
 }
 
 impl From<Quota> for Quotas {
     fn from(quota: Quota) -> Self {
-        Self {
-            all: [quota; Self::MAX],
-            len: 1,
-        }
+        let mut all = [UNUSED; Self::MAX];
+        all[0] = quota;
+        Self { all, len: 1, id: 0 }.identified()
     }
 }
 
@@ -190,14 +223,20 @@ pub enum Subject<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LimitKey<'a> {
     limit: &'a str,
+    limit_id: u64,
     subject: Subject<'a>,
 }
 
 impl<'a> LimitKey<'a> {
-    /// `subject` under the limit of this name.
+    /// `subject` under the limit of this name. Names are a service's own, never a caller's.
     #[must_use]
+    #[inline]
     pub const fn new(limit: &'a str, subject: Subject<'a>) -> Self {
-        Self { limit, subject }
+        Self {
+            limit,
+            limit_id: fnv1a(limit.as_bytes()),
+            subject,
+        }
     }
 
     /// The limit's name.
@@ -212,12 +251,10 @@ impl<'a> LimitKey<'a> {
         self.subject
     }
 
-    /// Feeds bytes that no other key has to a hash: the name's length and the kind of subject,
-    /// the name, then the subject to the end.
+    /// Feeds bytes to a hash that no other key and no other set of quotas has: eight that tell
+    /// limit, set and kind of subject apart, then the subject to the end.
     #[inline]
-    pub fn feed(&self, mut hash: impl FnMut(&[u8])) {
-        let mut head = [0_u8; 9];
-        head[..8].copy_from_slice(&(self.limit.len() as u64).to_le_bytes());
+    pub fn feed(&self, quotas: &Quotas, mut hash: impl FnMut(&[u8])) {
         let net;
         let (kind, subject): (u8, &[u8]) = match self.subject {
             Subject::User(user) => (b'u', user.as_str().as_bytes()),
@@ -229,11 +266,23 @@ impl<'a> LimitKey<'a> {
             Subject::Other(text) => (b'o', text.as_bytes()),
             Subject::Everyone => (b'e', &[]),
         };
-        head[8] = kind;
-        hash(&head);
-        hash(self.limit.as_bytes());
+        // The set's is a good hash, and nobody outside chooses either: 64 bits tell them apart.
+        let head = quotas.id ^ self.limit_id.rotate_left(8) ^ u64::from(kind);
+        hash(&head.to_le_bytes());
         hash(subject);
     }
+}
+
+/// FNV-1a, which a compiler works out for a name that it knows.
+#[inline]
+const fn fnv1a(bytes: &[u8]) -> u64 {
+    let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+    let mut rest = bytes;
+    while let [byte, after @ ..] = rest {
+        hash = (hash ^ *byte as u64).wrapping_mul(0x0100_0000_01b3);
+        rest = after;
+    }
+    hash
 }
 
 /// Where a key stands with each of its quotas.
@@ -243,7 +292,7 @@ pub struct Standing {
     /// What was used and has not come back, in microseconds; never above the quota's capacity.
     debts: [u64; Quotas::MAX],
     wait: u64,
-    blocked: u8,
+    blocked: usize,
 }
 
 impl Standing {
@@ -259,7 +308,7 @@ impl Standing {
 
     /// The same for a call that has to wait, longest for the quota at this place.
     #[inline]
-    pub(super) const fn waiting(mut self, wait: u64, blocked: u8) -> Self {
+    pub(super) const fn waiting(mut self, wait: u64, blocked: usize) -> Self {
         self.wait = wait;
         self.blocked = blocked;
         self
@@ -299,7 +348,7 @@ impl Standing {
             debt: self.debts[place],
         };
         if self.wait > 0 {
-            return at(usize::from(self.blocked).min(Quotas::MAX - 1));
+            return at(self.blocked.min(Quotas::MAX - 1));
         }
         let others = (1..self.quotas.as_slice().len()).map(at);
         others.fold(at(0), |least, other| {

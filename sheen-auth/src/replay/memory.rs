@@ -160,13 +160,13 @@ impl ReplayState {
 #[async_trait]
 impl ReplayStore for MemoryReplayStore {
     async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
-        let now = self.clock.now();
-        self.lock().claim(now, claim)
+        let mut state = self.lock();
+        state.claim(self.clock.now(), claim)
     }
 
     async fn v1_marked(&self, principal: &PrincipalId, mark: &V1Mark) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        Ok(self.lock().v1_marked(now, principal, mark))
+        let state = self.lock();
+        Ok(state.v1_marked(self.clock.now(), principal, mark))
     }
 }
 

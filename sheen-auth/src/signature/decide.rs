@@ -206,15 +206,16 @@ struct Facts<'a> {
 
 impl<'a> Facts<'a> {
     fn read(request: &Request<'a>, scratch: &mut Scratch) -> Result<Self, Refusal> {
+        scratch.canonical.clear();
+        let query = request.query.unwrap_or("");
+        let canonical = scratch.query.append(query, &mut scratch.canonical);
+        // Refused whatever its signature (wire.md §1): also without one.
+        canonical.map_err(|_| Refusal::QueryNotUtf8)?;
         let headers = &request.headers;
         let v2_sent = headers.sig_v2.is_some() || headers.nonce.is_some();
         if headers.signature.is_none() && !v2_sent {
             return Err(Refusal::Missing);
         }
-        scratch.canonical.clear();
-        let query = request.query.unwrap_or("");
-        let canonical = scratch.query.append(query, &mut scratch.canonical);
-        canonical.map_err(|_| Refusal::QueryNotUtf8)?;
         let sane =
             parse::is_method(request.method) && parse::is_target(request.path, request.query);
         if !sane {

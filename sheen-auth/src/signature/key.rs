@@ -99,6 +99,10 @@ pub enum KeyRingError {
     /// Two keys have one id.
     #[error("two keys have the id {0}")]
     DuplicateId(KeyId),
+    /// Two keys have one secret: a call signed with the one could name the other, and so pass by
+    /// its mode or its retirement.
+    #[error("the keys {0} and {1} have the same secret")]
+    SameSecret(KeyId, KeyId),
     /// More keys than one request could be tried against.
     #[error("the principal {0} has more than {max} keys", max = KeyRing::MAX_PER_PRINCIPAL)]
     TooManyOfOne(PrincipalId),
@@ -127,7 +131,7 @@ impl KeyRing {
     /// A ring of these keys, the first of which signs.
     ///
     /// # Errors
-    /// When there is none, an id comes twice, or a bound is passed.
+    /// When there is none, an id or a secret comes twice, or a bound is passed.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyRingError> {
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
@@ -147,6 +151,9 @@ impl KeyRing {
             if *count > Self::MAX_PER_PRINCIPAL {
                 return Err(KeyRingError::TooManyOfOne(key.principal.clone()));
             }
+        }
+        if let Some((one, other)) = same_secret(&keys) {
+            return Err(KeyRingError::SameSecret(one.id.clone(), other.id.clone()));
         }
         Ok(Self { keys, by_id })
     }
@@ -177,4 +184,13 @@ impl KeyRing {
         let tried = move |key: &&SigningKey| key.principal == *first && key.is_live(now);
         self.keys.iter().filter(tried)
     }
+}
+
+/// Two keys that sign alike. Each pair is compared in constant time, by what the keys sign.
+fn same_secret(keys: &[SigningKey]) -> Option<(&SigningKey, &SigningKey)> {
+    let signed: Vec<_> = keys.iter().map(|key| key.mac(&[]).finalize()).collect();
+    (1..keys.len()).find_map(|later| {
+        let earlier = signed[..later].iter().position(|mac| *mac == signed[later]);
+        earlier.map(|earlier| (&keys[earlier], &keys[later]))
+    })
 }

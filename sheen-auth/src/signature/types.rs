@@ -7,6 +7,7 @@ use std::str::FromStr;
 use sheen_core::error::Code;
 use sheen_core::id::{KeyId, PrincipalId};
 
+use super::parse;
 use crate::replay::{Claim, V1Mark};
 
 /// The headers that signatures live in, as sent. Who gives one twice is refused before (400).
@@ -63,6 +64,21 @@ impl<'a> Headers<'a> {
             *field = Some(value);
         }
         headers
+    }
+
+    /// Whether some scheme's parts are all there and of their form, so that the body decides. When
+    /// not, no body makes the call fit, and its refusal is the same for every body.
+    ///
+    /// Anybody can make up the form: it says nothing about who calls.
+    #[must_use]
+    pub fn are_well_formed(&self) -> bool {
+        let is_signature = |text: &str| parse::signature(text).is_some();
+        if self.signature.is_some_and(is_signature) {
+            return true;
+        }
+        self.nonce.is_some_and(parse::is_nonce)
+            && self.timestamp.and_then(parse::timestamp).is_some()
+            && self.sig_v2.or(self.signature_v2).is_some_and(is_signature)
     }
 }
 
@@ -292,12 +308,12 @@ impl FromStr for Modes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No signature that the mode reads.
-    #[error("the request has no signature")]
-    Missing,
     /// The query is not UTF-8 once decoded.
     #[error("the query is not valid utf-8 once decoded")]
     QueryNotUtf8,
+    /// No signature that the mode reads.
+    #[error("the request has no signature")]
+    Missing,
     /// The timestamp is missing or not one.
     #[error("the timestamp is not one")]
     TimestampInvalid,

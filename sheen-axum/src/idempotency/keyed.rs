@@ -20,10 +20,6 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 /// `x-original-request-id`.
 pub const X_ORIGINAL_REQUEST_ID: HeaderName = HeaderName::from_static("x-original-request-id");
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The longest wait for a first call, in seconds (wire.md §4).
-const LONGEST_WAIT: u32 = 10;
-
 /// The key of a call, if it has one.
 pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
@@ -36,34 +32,18 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Prob
         .map_err(|error| Problem::new(Code::IdempotencyKeyInvalid).caused_by(error))
 }
 
-/// What the call says, in one hash.
+/// What the call says, in one hash; the body's own hash may be known from its signature.
 pub(crate) fn fingerprint_of(
     method: &Method,
     uri: &Uri,
     body: &Bytes,
+    body_sha256: Option<[u8; 32]>,
 ) -> Result<Fingerprint, Problem> {
     let mut query = String::new();
     canonical_query(uri.query().unwrap_or_default(), &mut query)
         .map_err(|_| Problem::field("query", "invalid_utf8", "must be UTF-8 once decoded"))?;
-    let hash: [u8; 32] = Sha256::digest(body).into();
+    let hash = body_sha256.unwrap_or_else(|| Sha256::digest(body).into());
     Ok(Fingerprint::of(method.as_str(), uri.path(), &query, &hash))
-}
-
-/// How many seconds the caller is ready to wait: `Prefer: wait=N` (RFC 7240), at most 10.
-pub(crate) fn wait_of(headers: &HeaderMap) -> u32 {
-    let lines = headers.get_all(&PREFER).iter();
-    let wishes = lines.filter_map(|line| line.to_str().ok());
-    wishes
-        .flat_map(|line| line.split([',', ';']))
-        .find_map(|wish| {
-            let (name, seconds) = wish.split_once('=')?;
-            let seconds = seconds.trim().trim_matches('"');
-            let stated = name.trim().eq_ignore_ascii_case("wait");
-            let digits = !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit());
-            (stated && digits).then(|| seconds.parse().unwrap_or(LONGEST_WAIT))
-        })
-        .unwrap_or(0)
-        .min(LONGEST_WAIT)
 }
 
 /// Why an answer is not kept.
@@ -133,26 +113,6 @@ pub(crate) fn in_progress() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn prefer(lines: &[&'static str]) -> u32 {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(PREFER, HeaderValue::from_static(line));
-        }
-        wait_of(&headers)
-    }
-
-    #[test]
-    fn a_wish_to_wait_is_found_among_others_and_bounded() {
-        assert_eq!(prefer(&[]), 0);
-        assert_eq!(prefer(&["wait=3"]), 3);
-        assert_eq!(prefer(&["respond-async, Wait = 7"]), 7);
-        assert_eq!(prefer(&["return=minimal", "wait=\"9\""]), 9);
-        assert_eq!(prefer(&["wait=10000000000000"]), 10);
-        for bad in ["wait", "wait=", "wait=-1", "wait=1.5", "waiting=5"] {
-            assert_eq!(prefer(&[bad]), 0, "{bad}");
-        }
-    }
 
     #[test]
     fn a_key_given_twice_is_refused() {

@@ -15,6 +15,7 @@ use sheen_core::wire::{
 
 use super::answer::{figures, json};
 use super::app::App;
+use super::builds::note_project;
 use super::refusals::{cap_reached, insufficient, unknown_outcome};
 use crate::call::Call;
 use crate::idempotency::Whole;
@@ -22,6 +23,9 @@ use crate::problem::Problem;
 
 pub(super) async fn reserve(State(app): State<Arc<App>>, mut call: Call) -> Result<Whole, Problem> {
     let (user, request) = call.read::<ReserveRequest>()?;
+    if let Some(project) = &request.project {
+        note_project(project);
+    }
     let mut reserve = Reserve::new(user, request.operation, request.seconds);
     reserve.project = request.project;
     reserve.ttl = request.ttl.unwrap_or(Reserve::DEFAULT_TTL);

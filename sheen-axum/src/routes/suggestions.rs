@@ -11,10 +11,12 @@ use crate::call::Call;
 use crate::idempotency::Whole;
 use crate::problem::Problem;
 
-/// The language of a call: what its body says, else `Accept-Language`.
+/// The language of a call: what its body says, else `Accept-Language`, whose lines are one list
+/// (RFC 9110 §5.3).
 pub(super) fn locale_of(stated: Option<&str>, headers: &HeaderMap) -> Locale {
-    let accepted = headers.get(ACCEPT_LANGUAGE);
-    Locale::negotiate(stated, accepted.and_then(|value| value.to_str().ok()))
+    let lines = headers.get_all(ACCEPT_LANGUAGE).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    Locale::negotiate(stated, Some(&lines.join(",")))
 }
 
 /// Suggestions from a prompt, and the language they are in.

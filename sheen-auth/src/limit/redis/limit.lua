@@ -1,4 +1,4 @@
--- One step on one key: the rule of decide.rs, repeated. The suite in tests/it/redis.rs holds the two
+-- One step on one key: the rule of decide.rs, repeated. The suite in tests/it/limit_redis.rs holds the two
 -- together; change neither alone.
 --
 -- KEYS[1]  the key
@@ -18,30 +18,12 @@ local function now_micros()
     return tonumber(time[1]) * 1000000 + tonumber(time[2])
 end
 
--- floor(part * factor / whole) for part < whole, by the bits of factor: the product may not fit.
-local function share(part, factor, whole)
-    local bit, result, rest = 1, 0, 0
-    while bit * 2 <= factor do
-        bit = bit * 2
-    end
-    while bit >= 1 do
-        result, rest = result * 2, rest * 2
-        if factor >= bit then
-            factor, rest = factor - bit, rest + part
-        end
-        local more = math.floor(rest / whole)
-        result, rest = result + more, rest - more * whole
-        bit = bit / 2
-    end
-    return result
-end
-
 local now = now_micros()
 local step, cost = ARGV[2], tonumber(ARGV[3])
 
 local kept = {}
-for whole_at, interval in string.gmatch(redis.call('GET', KEYS[1]) or '', '(%d+)/(%d+)') do
-    kept[#kept + 1] = { tonumber(whole_at), tonumber(interval) }
+for whole_at in string.gmatch(redis.call('GET', KEYS[1]) or '', '%d+') do
+    kept[#kept + 1] = tonumber(whole_at)
 end
 
 local quotas = {}
@@ -51,21 +33,8 @@ end
 
 local before, after, wait, blocked = {}, {}, 0, 0
 for place, quota in ipairs(quotas) do
-    local debt, capacity = 0, quota.interval * quota.burst
-    if kept[place] then
-        local interval = kept[place][2]
-        debt = math.max(kept[place][1] - now, 0)
-        if debt > 0 and interval ~= quota.interval then
-            local part = math.fmod(debt, interval)
-            local units = (debt - part) / interval
-            if units >= quota.burst then
-                debt = capacity
-            else
-                debt = units * quota.interval + share(part, quota.interval, interval)
-            end
-        end
-        debt = math.min(debt, capacity)
-    end
+    local capacity = quota.interval * quota.burst
+    local debt = math.min(math.max((kept[place] or 0) - now, 0), capacity)
     before[place] = debt
     if step == 'refund' then
         after[place] = math.max(debt - quota.interval * cost, 0)
@@ -83,7 +52,7 @@ if wait > 0 or step == 'peek' then
 else
     local texts, longest = {}, 0
     for place, debt in ipairs(after) do
-        texts[place] = string.format('%.0f/%.0f', now + debt, quotas[place].interval)
+        texts[place] = string.format('%.0f', now + debt)
         longest = math.max(longest, debt)
     end
     if longest == 0 then

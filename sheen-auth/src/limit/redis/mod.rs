@@ -4,7 +4,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, Script, ServerErrorKind};
+use redis::{ErrorKind, RedisError, Script};
 use sha2::{Digest as _, Sha256};
 use sheen_core::error::{StoreError, StoreErrorKind};
 
@@ -62,11 +62,11 @@ impl<C> RedisLimitStore<C> {
         ""
     }
 
-    /// The name under which `key` is kept.
+    /// The name under which `key` is kept with these quotas.
     #[must_use]
-    pub fn name_of(&self, key: &LimitKey<'_>) -> String {
+    pub fn name_of(&self, key: &LimitKey<'_>, quotas: &Quotas) -> String {
         let mut hash = Sha256::new();
-        key.feed(|bytes| hash.update(bytes));
+        key.feed(quotas, |bytes| hash.update(bytes));
         let hash = hash.finalize();
         format!("{}{{{}}}", self.prefix, const_hex::encode(&hash[..16]))
     }
@@ -81,7 +81,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLimitStore<C> {
         cost: u32,
     ) -> Result<(u64, u64, Standing), StoreError> {
         let mut call = self.script.prepare_invoke();
-        call.key(self.name_of(key))
+        call.key(self.name_of(key, quotas))
             .arg(self.time())
             .arg(step)
             .arg(cost);
@@ -116,7 +116,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLimitStore<C> {
         let Some(place) = blocked.checked_sub(1) else {
             return Ok(TakeOutcome::Admitted(standing));
         };
-        let place = u8::try_from(place).map_err(|_| StoreError::new(StoreErrorKind::Corrupt))?;
+        let place = usize::try_from(place).map_err(|_| StoreError::new(StoreErrorKind::Corrupt))?;
         Ok(TakeOutcome::Limited(standing.waiting(wait, place)))
     }
 }
@@ -152,15 +152,37 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> LimitStore for RedisLimi
     }
 }
 
+/// What servers answer while they cannot serve: starting, failing over, moving slots, busy.
+const PASSING: [&str; 9] = [
+    "BUSY",
+    "LOADING",
+    "CLUSTERDOWN",
+    "MASTERDOWN",
+    "READONLY",
+    "TRYAGAIN",
+    "MOVED",
+    "ASK",
+    "NOREPLICAS",
+];
+
 fn store_error(error: RedisError) -> StoreError {
-    let kind = match error.kind() {
-        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => StoreErrorKind::Corrupt,
-        // The server is out of memory: what it knows it keeps.
-        _ if error.code() == Some("OOM") => StoreErrorKind::Full,
-        ErrorKind::Server(ServerErrorKind::ResponseError) => StoreErrorKind::Rejected,
+    let kind = match error.code() {
+        // What the server knows it keeps.
+        Some("OOM") => StoreErrorKind::Full,
+        Some(code) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
+        Some(_) => StoreErrorKind::Rejected,
+        None if matches!(
+            error.kind(),
+            ErrorKind::Parse | ErrorKind::UnexpectedReturnType
+        ) =>
+        {
+            StoreErrorKind::Corrupt
+        }
         // Sent and not answered: it may have been done.
-        _ if error.is_timeout() || error.is_connection_dropped() => StoreErrorKind::OutcomeUnknown,
-        _ => StoreErrorKind::Unavailable,
+        None if error.is_timeout() || error.is_connection_dropped() => {
+            StoreErrorKind::OutcomeUnknown
+        }
+        None => StoreErrorKind::Unavailable,
     };
     StoreError::with_source(kind, error)
 }

@@ -15,7 +15,10 @@ fn quota() -> impl Strategy<Value = Quota> {
 
 /// Any that can be made, from a microsecond to ten years.
 fn any_quota() -> impl Strategy<Value = Quota> {
-    let period = prop_oneof![0..2_000_000_u64, 0..Quota::MAX_PERIOD.as_nanos() as u64];
+    let period = prop_oneof![
+        0..2_000_000_u64,
+        0..Quota::MAX_PERIOD.as_secs() * 1_000_000_000
+    ];
     (any::<u32>(), period).prop_filter_map("a quota", |(burst, nanos)| {
         let burst = burst.checked_shr(u32::try_from(nanos % 32).ok()?)?;
         Quota::new(burst.max(1), Duration::from_nanos(nanos)).ok()
@@ -177,64 +180,6 @@ proptest! {
                     prop_assert_eq!(remaining, quota.burst());
                 }
             }
-        }
-    }
-
-    /// Higher burst, shorter interval or both: no less is left and nothing waits longer.
-    #[test]
-    fn l05_a_raised_quota_makes_no_key_worse_off(
-        old in any_quota(),
-        more in 0_u32..1000,
-        shorter in 1_u64..1000,
-        used in any::<u32>(),
-        idle in any::<u64>(),
-        cost in any::<u32>(),
-    ) {
-        let burst = old.burst().saturating_add(more);
-        let interval = (old.interval_micros() / shorter).max(1);
-        let period = Duration::from_micros(interval.saturating_mul(u64::from(burst)));
-        prop_assume!(period <= Quota::MAX_PERIOD);
-        let raised = Quota::new(burst, period).unwrap();
-        prop_assert_eq!(raised.interval_micros(), interval);
-
-        let (old, raised) = (Quotas::from(old), Quotas::from(raised));
-        let used = used % old.max_cost() + 1;
-        let TakeOutcome::Admitted(standing) = limit::take(&LimitState::default(), 0, &old, used)
-        else {
-            panic!("a new key has all of its burst");
-        };
-        let state = LimitState::of(0, &standing);
-        let now = idle % (1 << 50);
-        let left = |quotas| match limit::peek(&state, now, quotas, 0) {
-            TakeOutcome::Admitted(standing) => standing.tightest().remaining(),
-            other => panic!("nothing always passes: {other:?}"),
-        };
-        prop_assert!(left(&raised) >= left(&old));
-        let cost = cost % old.max_cost() + 1;
-        let wait = |quotas| match limit::take(&state, now, quotas, cost) {
-            TakeOutcome::Limited(standing) => standing.wait(),
-            _ => Duration::ZERO,
-        };
-        prop_assert!(wait(&raised) <= wait(&old));
-    }
-
-    /// A lowered quota holds from the next call on, and its first unit is at most an interval away.
-    #[test]
-    fn l05_a_lowered_quota_holds_at_once(old in any_quota(), new in any_quota(), used in any::<u32>()) {
-        let (before, after) = (Quotas::from(old), Quotas::from(new));
-        let used = used % old.burst() + 1;
-        let TakeOutcome::Admitted(standing) = limit::take(&LimitState::default(), 0, &before, used)
-        else {
-            panic!("a new key has all of its burst");
-        };
-        let state = LimitState::of(0, &standing);
-        match limit::take(&state, 0, &after, 1) {
-            TakeOutcome::Admitted(standing) => {
-                prop_assert!(standing.tightest().remaining() < new.burst());
-                prop_assert!(used <= new.burst());
-            }
-            TakeOutcome::Limited(standing) => prop_assert!(standing.wait() <= new.interval()),
-            TakeOutcome::TooCostly { .. } => panic!("one unit is never too costly"),
         }
     }
 }

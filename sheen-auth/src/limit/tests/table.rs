@@ -14,6 +14,7 @@ fn quota(burst: u32, seconds: u64) -> Quotas {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn every_row_counts_whom_the_wire_says() {
     let (user, web) = (
         UserId::parse("u").unwrap(),

@@ -1,6 +1,7 @@
 //! What the door lets in, by the lines of the wire and of what went wrong elsewhere.
 
 mod canonical;
+mod form;
 mod gate;
 mod keys;
 mod modes;

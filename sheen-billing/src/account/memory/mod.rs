@@ -1,5 +1,6 @@
 //! Accounts in memory.
 
+mod audit;
 mod state;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -10,8 +11,9 @@ use sheen_core::id::{ReservationId, UserId};
 use sheen_core::time::Clock;
 
 pub use self::state::CreditState;
+use super::audit::{Audit, Drift};
 use super::ledger::{CreditPolicy, Entry, Totals};
-use super::store::{CreditReader, CreditStore, CreditSweep, GrantStore};
+use super::store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
     Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
@@ -135,5 +137,16 @@ impl CreditSweep for MemoryCreditStore {
     async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
         let mut state = self.lock();
         state.expire(self.clock.now(), limit)
+    }
+}
+
+#[async_trait]
+impl CreditAudit for MemoryCreditStore {
+    async fn verify(&self, user: &UserId) -> Result<Vec<Drift>, StoreError> {
+        Ok(self.lock().verify(user))
+    }
+
+    async fn verify_all(&self, after: Option<&UserId>, limit: u32) -> Result<Audit, StoreError> {
+        Ok(self.lock().verify_all(after, limit))
     }
 }

@@ -1,6 +1,7 @@
 //! The accounts of one process and their synchronous steps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{PaymentId, ReservationId, UserId};
@@ -280,6 +281,15 @@ impl CreditState {
     /// Every account, in the order of user ids.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.ledgers.values().map(|ledger| &ledger.account)
+    }
+
+    pub(super) fn account(&self, user: &UserId) -> Option<&Account> {
+        self.ledgers.get(user).map(|ledger| &ledger.account)
+    }
+
+    pub(super) fn accounts_from(&self, from: Bound<&UserId>) -> impl Iterator<Item = &Account> {
+        let range = self.ledgers.range::<UserId, _>((from, Bound::Unbounded));
+        range.map(|(_, ledger)| &ledger.account)
     }
 
     /// Releases at most `limit` lapsed holds, oldest expiry first, one change an account.
