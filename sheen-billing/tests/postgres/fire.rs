@@ -16,6 +16,7 @@ use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{OperationId, PaymentId, UserId};
 use sheen_core::runtime::{Sleep, TokioRuntime};
 use sheen_core::seconds::Seconds;
+use sqlx::PgConnection;
 use tokio::task::JoinSet;
 
 const POOLS: usize = 8;
@@ -48,7 +49,7 @@ impl Job {
         Self {
             purchase: Purchase::new(user.clone(), payment, seconds),
             reserve: Reserve::new(user, OperationId::parse(&name).unwrap(), seconds),
-            commits: n % 3 > 0,
+            commits: !n.is_multiple_of(3),
         }
     }
 
@@ -181,6 +182,60 @@ async fn repeat(store: &PgCreditStore, job: &Job, told: &Told) {
     }
 }
 
+/// Callers at work while their sessions are killed, four times a second; gives what they were told.
+async fn fire(
+    killer: &mut PgConnection,
+    processes: &[Arc<Process>],
+    kills: u32,
+) -> Vec<(Job, Told)> {
+    let (over, killed) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicUsize::new(0)),
+    );
+    let mut callers = JoinSet::new();
+    for number in 0..CALLERS {
+        let process = processes[number % POOLS].clone();
+        callers.spawn(caller(process, number, over.clone(), killed.clone()));
+    }
+    for _ in 0..kills {
+        TokioRuntime.sleep(Duration::from_millis(250)).await;
+        sqlx::query(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid()
+                AND backend_type = 'client backend' AND random() < 0.5",
+        )
+        .execute(&mut *killer)
+        .await
+        .unwrap();
+    }
+    over.store(true, SeqCst);
+    let done: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
+    assert!(done.len() > 100, "{} jobs", done.len());
+    assert!(killed.load(SeqCst) > 0, "nobody was hit");
+    done
+}
+
+/// How many entries each purchase and each reserve made, and how many there are in all.
+async fn entries_by_operation(store: &PgCreditStore) -> (BTreeMap<(String, Step), usize>, usize) {
+    let mut count: BTreeMap<(String, Step), usize> = BTreeMap::new();
+    let mut entries = 0;
+    for n in 0..ACCOUNTS {
+        let user = UserId::parse(&format!("u{n}")).unwrap();
+        for entry in store.entries(&user, 0, u32::MAX).await.unwrap() {
+            entries += 1;
+            let kind = match entry.kind {
+                EntryKind::Purchase => Step::Purchase,
+                EntryKind::Reserve => Step::Reserve,
+                _ => continue,
+            };
+            if let Some(operation) = entry.operation {
+                *count.entry((operation, kind)).or_default() += 1;
+            }
+        }
+    }
+    (count, entries)
+}
+
 async fn under_fire(grouped: bool) {
     let seconds = std::env::var("SHEEN_FIRE_SECONDS")
         .ok()
@@ -204,30 +259,7 @@ async fn under_fire(grouped: bool) {
         ));
         processes.push(Arc::new(Process { store, steps }));
     }
-    let (over, killed) = (
-        Arc::new(AtomicBool::new(false)),
-        Arc::new(AtomicUsize::new(0)),
-    );
-    let mut callers = JoinSet::new();
-    for number in 0..CALLERS {
-        let process = processes[number % POOLS].clone();
-        callers.spawn(caller(process, number, over.clone(), killed.clone()));
-    }
-    for _ in 0..kills {
-        TokioRuntime.sleep(Duration::from_millis(250)).await;
-        sqlx::query(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-             WHERE datname = current_database() AND pid <> pg_backend_pid()
-                AND backend_type = 'client backend' AND random() < 0.5",
-        )
-        .execute(&mut killer)
-        .await
-        .unwrap();
-    }
-    over.store(true, SeqCst);
-    let done: Vec<_> = callers.join_all().await.into_iter().flatten().collect();
-    assert!(done.len() > 100, "{} jobs", done.len());
-    assert!(killed.load(SeqCst) > 0, "nobody was hit");
+    let done = fire(&mut killer, &processes, kills).await;
 
     // A process that saw nothing of it.
     let store = PgCreditStore::new(database.pool(2).await, policy);
@@ -235,22 +267,7 @@ async fn under_fire(grouped: bool) {
     assert!(all.is_conserved(), "{all:?}");
     assert_eq!(store.verify_all(None, 100).await.unwrap().drifts, []);
 
-    let mut count: BTreeMap<(String, Step), usize> = BTreeMap::new();
-    let mut entries = 0;
-    for n in 0..ACCOUNTS {
-        let user = UserId::parse(&format!("u{n}")).unwrap();
-        for entry in store.entries(&user, 0, u32::MAX).await.unwrap() {
-            entries += 1;
-            let kind = match entry.kind {
-                EntryKind::Purchase => Step::Purchase,
-                EntryKind::Reserve => Step::Reserve,
-                _ => continue,
-            };
-            if let Some(operation) = entry.operation {
-                *count.entry((operation, kind)).or_default() += 1;
-            }
-        }
-    }
+    let (count, entries) = entries_by_operation(&store).await;
     for (job, told) in &done {
         let name = job.reserve.operation.as_str().to_owned();
         assert_eq!(
@@ -274,11 +291,6 @@ async fn under_fire(grouped: bool) {
         after += store.entries(&user, 0, u32::MAX).await.unwrap().len();
     }
     assert_eq!(after, entries, "a repeat writes nothing");
-    println!(
-        "{} jobs, {} calls failed and were repeated",
-        done.len(),
-        killed.load(SeqCst)
-    );
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
