@@ -57,9 +57,7 @@ mod run;
 mod whole;
 
 pub use keyed::{IDEMPOTENCY_KEY, IDEMPOTENCY_REPLAYED, X_ORIGINAL_REQUEST_ID};
-pub(crate) use keyed::{
-    answer_from, fingerprint_of, in_progress, key_of, replayed, reused,
-};
+pub(crate) use keyed::{answer_from, fingerprint_of, in_progress, key_of, replayed, reused};
 pub use layer::{IdempotencyLayer, IdempotencyService, Owner};
 pub(crate) use patience::Patience;
 pub use whole::{AnswersWhole, Whole, patch, post, put};
