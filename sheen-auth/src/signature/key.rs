@@ -120,6 +120,8 @@ pub struct KeyRing {
     keys: Vec<SigningKey>,
     /// Places in `keys`, by id.
     by_id: Vec<usize>,
+    /// The places of the first key's principal.
+    unnamed: Vec<usize>,
 }
 
 impl KeyRing {
@@ -155,7 +157,13 @@ impl KeyRing {
         if let Some((one, other)) = same_secret(&keys) {
             return Err(KeyRingError::SameSecret(one.id.clone(), other.id.clone()));
         }
-        Ok(Self { keys, by_id })
+        let first = |place: &usize| keys[*place].principal == keys[0].principal;
+        let unnamed = (0..keys.len()).filter(first).collect();
+        Ok(Self {
+            keys,
+            by_id,
+            unnamed,
+        })
     }
 
     /// The key that signs.
@@ -167,10 +175,24 @@ impl KeyRing {
     /// The key with this id.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&SigningKey> {
-        let place = self
+        self.place_of(id).map(|place| &self.keys[place])
+    }
+
+    /// Where the key with this id stands.
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
+        let found = self
             .by_id
             .binary_search_by(|&at| self.keys[at].id.as_str().cmp(id));
-        place.ok().map(|place| &self.keys[self.by_id[place]])
+        found.ok().map(|found| self.by_id[found])
+    }
+
+    pub(super) fn at(&self, place: usize) -> &SigningKey {
+        &self.keys[place]
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// All keys, in the order given.
@@ -178,11 +200,10 @@ impl KeyRing {
         self.keys.iter()
     }
 
-    /// The keys that a request without a key id is tried against.
-    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
-        let first = &self.keys[0].principal;
-        let tried = move |key: &&SigningKey| key.principal == *first && key.is_live(now);
-        self.keys.iter().filter(tried)
+    /// The places of the keys that a request without a key id is tried against.
+    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = usize> {
+        let places = self.unnamed.iter().copied();
+        places.filter(move |place| self.keys[*place].is_live(now))
     }
 }
 

@@ -39,21 +39,33 @@
 //! # }
 //! ```
 
+mod body;
 mod decide;
+mod explain;
+mod facts;
 mod key;
+mod modes;
+#[cfg(feature = "locale-order")]
+mod order;
 mod parse;
 mod query;
+mod readiness;
+mod rollout;
 mod service;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod text;
 mod types;
 
+pub use body::{Body, BodyDigest, BodyHasher};
 pub use decide::{Scratch, Verifier};
+pub use explain::Explanation;
 pub use key::{KeyRing, KeyRingError, SigningKey};
+pub use modes::{Mode, ModeError, Modes};
 pub use query::{QueryNotUtf8, canonical_query};
-pub use service::{Examined, Gate};
+pub use readiness::{KeyReadiness, Readiness};
+pub use rollout::{Switch, SwitchError};
+pub use service::{Examined, Fallback, FallbackWitness, Gate};
 pub use sign::{SignError, SignedHeaders, Signer};
-pub use types::{
-    Checked, Headers, Mode, ModeError, Modes, Outcome, Refusal, Report, Request, Scheme, Verified,
-};
+pub use types::{Checked, Headers, Outcome, Refusal, Report, Request, Scheme, Verified};

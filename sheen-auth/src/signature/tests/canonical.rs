@@ -4,9 +4,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
 use super::*;
+use crate::signature::body::sha256;
 use crate::signature::canonical_query;
-use crate::signature::decide::{SignedText, sha256};
 use crate::signature::parse;
+use crate::signature::text::SignedText;
 
 fn canonical(raw: &str) -> Option<String> {
     let mut out = String::new();
@@ -111,7 +112,12 @@ fn c05_only_targets_in_origin_form_are_taken() {
 }
 
 /// Signed without the signer's own checks.
-fn by_hand(method: &str, path: &str, canonical_query: &str, body: &[u8]) -> SignedHeaders {
+pub(super) fn by_hand(
+    method: &str,
+    path: &str,
+    canonical_query: &str,
+    body: &[u8],
+) -> SignedHeaders {
     let mut headers = signed(1, "POST", None);
     let mut text = Vec::new();
     SignedText {

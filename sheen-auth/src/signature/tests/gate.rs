@@ -216,7 +216,7 @@ async fn v1_alone_may_come_again_and_is_deprecated_in_dual_only() {
     assert!(!verified.deprecated);
     assert_eq!(
         verified.body_sha256,
-        Some(crate::signature::decide::sha256(BODY))
+        Some(crate::signature::body::sha256(BODY))
     );
 }
 
