@@ -199,6 +199,8 @@ async fn d11_a_shutdown_sends_the_pages_up_to_the_head_and_ends_as_unfinished() 
     rig.append(10).await;
     rig.streams.shutdown();
     assert!(numbers(&reader.names()).into_iter().eq(1..=10));
+    rig.pass(LINGER);
+    reader.now();
     assert_eq!(reader.abort, Some(Abort::new(Ended::ShuttingDown)));
     assert!(reader.is_over);
 }
