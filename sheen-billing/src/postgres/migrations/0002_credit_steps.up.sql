@@ -1,6 +1,9 @@
 -- The statements of a credit step. They lock, compare what a decision relied on, and write what
 -- was decided; the rules themselves are in account/decide. A changed function gets a new number,
 -- so that processes of both ages run side by side.
+--
+-- Every plan in them is one index probe or an insert, the same for any arrays. Without the setting
+-- each call would plan anew, since a plan for known arrays looks cheaper than one for any.
 
 -- An account as JSON text, of one instant: every query in it sees the snapshot of the statement
 -- that calls it. With it come the oldest p_lapsed (null: all) open holds that p_now_ms finds
@@ -17,6 +20,7 @@ CREATE FUNCTION sheen.credit_state_v1(
     p_payment text
 ) RETURNS text
 LANGUAGE plpgsql STABLE
+SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
     -- LATERAL with LIMIT makes each look-up one index probe whatever the statistics say.
@@ -86,6 +90,7 @@ CREATE FUNCTION sheen.credit_load_v1(
     OUT state text
 )
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_user text := p_user;
@@ -177,6 +182,7 @@ CREATE FUNCTION sheen.credit_apply_v1(
     OUT state text
 )
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_version bigint;
@@ -346,6 +352,7 @@ $$;
 CREATE FUNCTION sheen.credit_views_v1(p_users text[])
 RETURNS TABLE (now_ms bigint, state text)
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now bigint := sheen.now_ms();
@@ -362,6 +369,7 @@ $$;
 CREATE FUNCTION sheen.credit_lapsed_v1(p_limit bigint)
 RETURNS TABLE (now_ms bigint, share integer, state text)
 LANGUAGE plpgsql VOLATILE
+SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
     v_now bigint := sheen.now_ms();
