@@ -32,10 +32,13 @@ pub enum Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn sha256(&self) -> [u8; 32] {
+    /// Puts the hash where it is needed; an array that is handed on costs more.
+    #[inline]
+    pub(super) fn sha256_to(&self, out: &mut [u8; 32]) {
         match self {
-            Self::Whole(bytes) => sha256(bytes),
-            Self::Digest(digest) => digest.0,
+            Self::Whole([]) => *out = EMPTY_SHA256,
+            Self::Whole(bytes) => Sha256::new().chain_update(bytes).finalize_into(out.into()),
+            Self::Digest(digest) => *out = digest.0,
         }
     }
 

@@ -121,7 +121,9 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> Result<Checked<'a>, Refusal> {
-        self.look(request, now, scratch).1
+        let facts = Facts::read(request, &mut scratch.0)?;
+        let (_, let_in) = self.look_at(request, &facts, now, scratch);
+        let_in.map(|(key, mode, fit)| facts.checked(key, mode, &fit))
     }
 
     /// The same, with what was seen on the way, for metrics and logs.
@@ -131,23 +133,13 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> (Report, Result<Checked<'a>, Refusal>) {
-        let (seen, checked) = self.look(request, now, scratch);
-        (seen.report(), checked)
-    }
-
-    fn look<'a>(
-        &'a self,
-        request: &Request<'a>,
-        now: Timestamp,
-        scratch: &mut Scratch,
-    ) -> (Seen<'a>, Result<Checked<'a>, Refusal>) {
         let facts = match Facts::read(request, &mut scratch.0) {
             Ok(facts) => facts,
-            Err(refusal) => return (Seen::default(), Err(refusal)),
+            Err(refusal) => return (Report::default(), Err(refusal)),
         };
         let (seen, let_in) = self.look_at(request, &facts, now, scratch);
         let checked = let_in.map(|(key, mode, fit)| facts.checked(key, mode, &fit));
-        (seen, checked)
+        (seen.report(), checked)
     }
 
     fn look_at<'a>(

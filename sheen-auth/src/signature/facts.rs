@@ -27,10 +27,12 @@ pub(super) struct Buffers {
 pub(super) struct Facts<'r, 'a> {
     request: &'r Request<'a>,
     signed_at: Option<Timestamp>,
-    /// The v1 signature where one was sent; `None` inside when it is not hex of the right form.
-    v1: Option<Option<[u8; 32]>>,
-    /// v2 where anything of it was sent, its text then in the buffers.
-    v2: Option<Result<[u8; 32], Refusal>>,
+    /// v1 where it was sent, its signature then read.
+    v1: Option<Result<(), Refusal>>,
+    v1_signature: [u8; 32],
+    /// v2 where anything of it was sent, its signature then read and its text in the buffers.
+    v2: Option<Result<(), Refusal>>,
+    v2_signature: [u8; 32],
     body_sha256: Option<[u8; 32]>,
 }
 
@@ -88,6 +90,7 @@ pub(super) const fn sends_v2(headers: &Headers<'_>) -> bool {
 }
 
 impl<'r, 'a> Facts<'r, 'a> {
+    #[inline(always)]
     pub(super) fn read(request: &'r Request<'a>, buffers: &mut Buffers) -> Result<Self, Refusal> {
         let headers = &request.headers;
         let v2_sent = sends_v2(headers);
@@ -110,17 +113,24 @@ impl<'r, 'a> Facts<'r, 'a> {
         let mut facts = Self {
             request,
             signed_at: headers.timestamp.and_then(parse::timestamp),
-            v1: headers.signature.map(parse::signature),
+            v1: None,
+            v1_signature: [0; 32],
             v2: None,
+            v2_signature: [0; 32],
             body_sha256: None,
         };
+        if let Some(sent) = headers.signature {
+            let read = parse::signature(sent, &mut facts.v1_signature);
+            facts.v1 = Some(if read { Ok(()) } else { Err(Refusal::Invalid) });
+        }
         if v2_sent {
             facts.v2 = Some(facts.read_v2(text));
         }
         Ok(facts)
     }
 
-    fn read_v2(&mut self, text: &mut Vec<u8>) -> Result<[u8; 32], Refusal> {
+    #[inline(always)]
+    fn read_v2(&mut self, text: &mut Vec<u8>) -> Result<(), Refusal> {
         let headers = &self.request.headers;
         let old_name = headers.signature_v2.filter(|_| headers.nonce.is_some());
         let sent = headers.sig_v2.or(old_name).ok_or(Refusal::Missing)?;
@@ -129,40 +139,45 @@ impl<'r, 'a> Facts<'r, 'a> {
         };
         let nonce = headers.nonce.filter(|nonce| parse::is_nonce(nonce));
         let nonce = nonce.ok_or(Refusal::NonceInvalid)?;
-        let signature = parse::signature(sent).ok_or(Refusal::Invalid)?;
-        let body_sha256 = self.request.body.sha256();
-        self.body_sha256 = Some(body_sha256);
-        text::tail(&body_sha256, nonce, stamp, text);
-        Ok(signature)
+        if !parse::signature(sent, &mut self.v2_signature) {
+            return Err(Refusal::Invalid);
+        }
+        let body_sha256 = self.body_sha256.insert([0; 32]);
+        self.request.body.sha256_to(body_sha256);
+        text::tail(body_sha256, nonce, stamp, text);
+        Ok(())
     }
 
     /// Whether a v2 signature was read and its text is in the buffers.
     pub(super) const fn has_text(&self) -> bool {
-        matches!(self.v2, Some(Ok(_)))
+        matches!(self.v2, Some(Ok(())))
     }
 
+    #[inline]
     pub(super) fn judge_v2(&self, key: &SigningKey, text: &[u8], now: Timestamp) -> Judged {
-        match self.v2 {
+        match &self.v2 {
             None => Judged::Absent,
-            Some(Err(refusal)) => Judged::Refused(refusal),
-            Some(Ok(signature)) if key.fits(&[text], &signature) => {
+            Some(Err(refusal)) => Judged::Refused(*refusal),
+            Some(Ok(())) if key.fits(&[text], &self.v2_signature) => {
                 self.in_time(Scheme::V2, Once::Nonce(""), now)
             }
-            Some(Ok(_)) => Judged::Refused(Refusal::Invalid),
+            Some(Ok(())) => Judged::Refused(Refusal::Invalid),
         }
     }
 
+    #[inline]
     pub(super) fn judge_v1(&self, key: &SigningKey, now: Timestamp) -> Judged {
         let Some(read) = self.v1 else {
             return Judged::Absent;
         };
-        let (Some(signature), Some(body)) = (read, self.request.body.bytes()) else {
+        let signature = &self.v1_signature;
+        let (Ok(()), Some(body)) = (read, self.request.body.bytes()) else {
             return Judged::Refused(Refusal::Invalid);
         };
         let Request { path, query, .. } = *self.request;
         let mark: &[u8] = if query.is_some() { b"?" } else { b"" };
         let query = query.unwrap_or("").as_bytes();
-        if key.fits(&[body, path.as_bytes(), mark, query], &signature) {
+        if key.fits(&[body, path.as_bytes(), mark, query], signature) {
             return Judged::Fits(Fit {
                 scheme: Scheme::V1,
                 signed_at: None,
@@ -176,7 +191,7 @@ impl<'r, 'a> Facts<'r, 'a> {
             return Judged::Refused(Refusal::TimestampInvalid);
         }
         let message: [&[u8]; 5] = [stamp.as_bytes(), b":", id.as_bytes(), b":", body];
-        if !parse::is_request_id(id) || !key.fits(&message, &signature) {
+        if !parse::is_request_id(id) || !key.fits(&message, signature) {
             return Judged::Refused(Refusal::Invalid);
         }
         self.in_time(Scheme::V1RequestId, Once::RequestId(""), now)
@@ -197,11 +212,13 @@ impl<'r, 'a> Facts<'r, 'a> {
         Judged::Fits(fit)
     }
 
+    #[inline(always)]
     /// What is left for the replay store (wire.md §1: marks are set and seen in dual alone).
     pub(super) fn checked(&self, key: &'a SigningKey, mode: Mode, fit: &Fit) -> Checked<'a> {
         let headers = &self.request.headers;
         let marks = mode == Mode::Dual && parse::mutates(self.request.method);
-        let v1_signature = self.v1.flatten().filter(|_| marks).map(V1Mark::from_bytes);
+        let has_v1 = matches!(self.v1, Some(Ok(())));
+        let v1_signature = (marks && has_v1).then(|| V1Mark::from_bytes(self.v1_signature));
         let (once, mark, look_up) = match fit.scheme {
             Scheme::V2 => (headers.nonce.map(Once::Nonce), v1_signature, None),
             Scheme::V1RequestId => (headers.request_id.map(Once::RequestId), None, v1_signature),

@@ -3,15 +3,19 @@
 use sheen_core::time::Timestamp;
 
 /// ASCII digits: up to 11 are seconds, more are milliseconds (wire.md §1).
+#[inline]
 pub(super) fn timestamp(text: &str) -> Option<Timestamp> {
     // 20 digits and more would not fit: no such instant.
     if !within_len(text, 1, 19) || !every(text.as_bytes(), |b| within(b, b'0', b'9')) {
         return None;
     }
-    let mut digits = text.bytes().map(|b| i64::from(b - b'0'));
-    let number = digits.try_fold(0_i64, |number, digit| {
-        number.checked_mul(10)?.checked_add(digit)
-    })?;
+    // 19 digits cannot pass the end of a u64.
+    let add = |number: u64, digit: u8| {
+        number
+            .wrapping_mul(10)
+            .wrapping_add(u64::from(digit - b'0'))
+    };
+    let number = i64::try_from(text.bytes().fold(0, add)).ok()?;
     let millis = if text.len() <= 11 {
         number.checked_mul(1000)?
     } else {
@@ -25,6 +29,7 @@ fn within_len(text: &str, from: usize, to: usize) -> bool {
 }
 
 /// 16 to 128 of `A-Za-z0-9_-`.
+#[inline]
 pub(super) fn is_nonce(text: &str) -> bool {
     let letter = |b: u8| within(b | 0x20, b'a', b'z');
     let kind = |b: u8| letter(b) | within(b, b'0', b'9') | (b == b'_') | (b == b'-');
@@ -36,12 +41,16 @@ pub(super) fn is_request_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
-/// 64 lower-case hex characters.
-pub(super) fn signature(text: &str) -> Option<[u8; 32]> {
-    let bytes: &[u8; 64] = text.as_bytes().try_into().ok()?;
+/// Reads 64 lower-case hex characters to where they are needed: an array that is handed on costs
+/// more than reading it.
+#[inline]
+pub(super) fn signature(text: &str, out: &mut [u8; 32]) -> bool {
+    let Ok(bytes): Result<&[u8; 64], _> = text.as_bytes().try_into() else {
+        return false;
+    };
     let lower = every(bytes, |byte| !byte.is_ascii_uppercase());
     // `0x` and 62 digits would be 31 bytes, which is an error here.
-    const_hex::decode_to_array(bytes).ok().filter(|_| lower)
+    lower && const_hex::decode_to_slice(bytes, out).is_ok()
 }
 
 /// Whether all bytes are of a kind, without stopping at the first that is not: a loop without
@@ -56,6 +65,7 @@ const fn within(byte: u8, from: u8, to: u8) -> bool {
 }
 
 /// A method is an RFC 9110 token, here of at most 32 characters.
+#[inline]
 pub(super) fn is_method(text: &str) -> bool {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     (1..=32).contains(&text.len()) && text.bytes().all(token)
@@ -63,6 +73,7 @@ pub(super) fn is_method(text: &str) -> bool {
 
 /// Whether path and query can stand on a request line in origin form. With line breaks out, the
 /// fields of the signed text cannot run into each other.
+#[inline]
 pub(super) fn is_target(path: &str, query: Option<&str>) -> bool {
     let plain = |b: u8| (b > b' ') & (b != 0x7f);
     let path = path.as_bytes();

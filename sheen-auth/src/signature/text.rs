@@ -20,6 +20,7 @@ impl SignedText<'_> {
 }
 
 /// What stands before the query.
+#[inline]
 pub(super) fn head(method: &str, path: &str, out: &mut Vec<u8>) {
     let start = out.len();
     out.extend_from_slice(method.as_bytes());
@@ -30,11 +31,14 @@ pub(super) fn head(method: &str, path: &str, out: &mut Vec<u8>) {
 }
 
 /// What stands after the query.
+#[inline]
 pub(super) fn tail(body_sha256: &[u8; 32], nonce: &str, timestamp: &str, out: &mut Vec<u8>) {
-    let mut hex = [b'\n'; 66];
-    let digits: const_hex::Buffer<32> = const_hex::const_encode(body_sha256);
-    hex[1..65].copy_from_slice(digits.as_bytes());
-    out.extend_from_slice(&hex);
+    out.push(b'\n');
+    let start = out.len();
+    out.resize(start + 64, 0);
+    let written = const_hex::encode_to_slice(body_sha256, &mut out[start..]);
+    debug_assert!(written.is_ok(), "32 bytes are 64 digits");
+    out.push(b'\n');
     out.extend_from_slice(nonce.as_bytes());
     out.push(b'\n');
     out.extend_from_slice(timestamp.as_bytes());

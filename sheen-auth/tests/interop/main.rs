@@ -8,6 +8,8 @@
     reason = "a test fails by panicking, and says what it left out"
 )]
 
+#![expect(clippy::unwrap_used, reason = "in helpers of tests")]
+
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -112,7 +114,7 @@ fn caller(arguments: &[&str]) -> Option<(bool, String)> {
             Some((output.status.success(), printed))
         }
         Err(error) => {
-            println!("node was not run ({error}): only the committed vectors were verified");
+            eprintln!("node was not run ({error}): only the committed vectors were verified");
             None
         }
     }

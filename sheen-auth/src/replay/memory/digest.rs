@@ -1,11 +1,14 @@
 //! What is kept of a nonce, a request id or a mark.
 
-use sha2::{Digest as _, Sha256};
+use std::hash::Hasher as _;
+
 use sheen_core::entropy::Entropy;
+use siphasher::sip128::{Hasher128 as _, SipHasher24};
+use zeroize::Zeroizing;
 
 use super::super::types::Once;
 
-/// Half a keyed SHA-256: spread evenly, and nobody outside can make two alike.
+/// 16 bytes of keyed SipHash-2-4: spread evenly, and who does not know the key cannot make two alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Digest([u8; 16]);
 
@@ -43,27 +46,27 @@ impl Kind {
     }
 }
 
-/// SHA-256 over one block of random key: digests cannot be aimed at each other.
+/// A random key: digests cannot be aimed at each other. SipHash and not SHA-256, since a pseudorandom
+/// function is all that is wanted here, at a third of the time.
 #[derive(Clone)]
-pub(super) struct DigestKey(Sha256);
+pub(super) struct DigestKey(Zeroizing<[u8; 16]>);
 
 impl DigestKey {
     pub(super) fn new(entropy: &dyn Entropy) -> Self {
-        let mut key = zeroize::Zeroizing::new([0_u8; 64]);
+        let mut key = Zeroizing::new([0_u8; 16]);
         entropy.fill(&mut *key);
-        Self(Sha256::new().chain_update(*key))
+        Self(key)
     }
 
     pub(super) fn digest(&self, kind: Kind, text: &[u8]) -> Digest {
-        let kind = match kind {
+        let mut hasher = SipHasher24::new_with_key(&self.0);
+        hasher.write(text);
+        // Last and of one byte: no text of one kind is a text of another with its kind.
+        hasher.write_u8(match kind {
             Kind::Nonce => b'n',
             Kind::RequestId => b'r',
             Kind::Mark => b'm',
-        };
-        let full = self.0.clone().chain_update([kind]).chain_update(text);
-        let full: [u8; 32] = full.finalize().into();
-        let mut half = [0; 16];
-        half.copy_from_slice(&full[..16]);
-        Digest::from_bytes(half)
+        });
+        Digest::from_bytes(hasher.finish128().as_bytes())
     }
 }
