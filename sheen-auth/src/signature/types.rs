@@ -72,7 +72,7 @@ impl<'a> Headers<'a> {
     /// Anybody can make up the form: it says nothing about who calls.
     #[must_use]
     pub fn are_well_formed(&self) -> bool {
-        let is_signature = |text: &str| parse::signature(text).is_some();
+        let is_signature = |text: &str| parse::signature(text, &mut [0; 32]);
         if self.signature.is_some_and(is_signature) {
             return true;
         }

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
@@ -16,12 +15,8 @@ use http::{HeaderMap, HeaderValue, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use serde_json::json;
 use sheen_axum::idempotency::{self, IdempotencyLayer, Owner, Whole};
-use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{PrincipalId, UserId};
-use sheen_core::idempotency::{
-    BeginOutcome, ExtendOutcome, Fingerprint, IdempotencyKey, IdempotencyStore, Lease,
-    LeaseOutcome, MemoryIdempotencyStore, Scope, StoredAnswer,
-};
+use sheen_core::idempotency::{IdempotencyStore, MemoryIdempotencyStore, Scope, StoredAnswer};
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::time::{ManualClock, Timestamp};
 use tokio::sync::Semaphore;
@@ -419,69 +414,6 @@ async fn i13_a_whole_answer_over_the_bound_is_refused_where_it_is_made() {
     let make = |length| Whole::new(StatusCode::OK, HeaderMap::new(), vec![b'x'; length]);
     assert!(make(StoredAnswer::MAX_BODY).is_ok());
     assert!(make(StoredAnswer::MAX_BODY + 1).is_err());
-}
-
-/// A store that cannot be reached.
-#[derive(Debug)]
-struct Gone;
-
-fn gone<T>() -> Result<T, StoreError> {
-    Err(StoreError::new(StoreErrorKind::Unavailable))
-}
-
-#[async_trait]
-impl IdempotencyStore for Gone {
-    async fn begin(
-        &self,
-        _: &Scope,
-        _: &IdempotencyKey,
-        _: Fingerprint,
-    ) -> Result<BeginOutcome, StoreError> {
-        gone()
-    }
-
-    async fn extend(&self, _: &Lease) -> Result<ExtendOutcome, StoreError> {
-        gone()
-    }
-
-    async fn complete(&self, _: &Lease, _: StoredAnswer) -> Result<LeaseOutcome, StoreError> {
-        gone()
-    }
-
-    async fn abandon(&self, _: &Lease) -> Result<LeaseOutcome, StoreError> {
-        gone()
-    }
-
-    async fn look(
-        &self,
-        _: &Scope,
-        _: &IdempotencyKey,
-        _: Fingerprint,
-    ) -> Result<Option<BeginOutcome>, StoreError> {
-        gone()
-    }
-
-    async fn reap(&self, _: u32) -> Result<u32, StoreError> {
-        gone()
-    }
-}
-
-/// I18: no handler runs while its key cannot be taken.
-#[tokio::test]
-async fn i18_a_store_that_cannot_be_reached_keeps_the_door_closed() {
-    let runs = Arc::new(AtomicUsize::new(0));
-    let counted = runs.clone();
-    let handler = move || async move {
-        counted.fetch_add(1, Ordering::SeqCst);
-        Whole::new(StatusCode::OK, HeaderMap::new(), "done")
-    };
-    let app = guarded(
-        Router::new().route("/", idempotency::post(handler)),
-        Arc::new(Gone),
-    );
-    let refused = send(&app, keyed().body(Body::empty()).unwrap()).await;
-    assert_eq!(refused.status, 503);
-    assert_eq!(runs.load(Ordering::SeqCst), 0);
 }
 
 /// I12, I10: neither a refusal nor a fault is kept, whatever its status.
