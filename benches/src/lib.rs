@@ -1,1 +1,6 @@
-//! Benchmarks.
+//! Benchmarks: see `benches/`, and docs/performance.md for their figures.
+
+// The code of the front page runs too; this package may use every room.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -4,18 +4,16 @@
 //! (docs/wire.md §14); with none at all it listens on 127.0.0.1:8787 with a secret of its own.
 
 mod builder;
-mod config;
 mod greeting;
 mod serve;
 mod wiring;
 
 use std::process::ExitCode;
 
+use examples::settings::{WorkerSettings, with_a_secret};
 use sheen_core::entropy::OsEntropy;
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
-
-use crate::config::Config;
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -39,19 +37,18 @@ async fn main() -> ExitCode {
 }
 
 async fn run() -> Result<(), Box<dyn std::error::Error>> {
-    let config = Config::parse(std::env::vars_os())?;
-    let (config, own_secret) = config.with_a_secret(&OsEntropy);
-    let listener = TcpListener::bind(config.settings.addr)
+    let environment: Vec<_> = std::env::vars_os().collect();
+    let (environment, own_secret) = with_a_secret(environment, &OsEntropy);
+    let settings = WorkerSettings::parse(environment.iter().cloned())?;
+    for warning in settings.warnings() {
+        tracing::warn!("{warning}");
+    }
+    let addr = settings.family.addr;
+    let listener = TcpListener::bind(addr)
         .await
-        .map_err(|source| {
-            format!(
-                "cannot listen on {} (SHEEN_ADDR): {source}",
-                config.settings.addr
-            )
-        })?;
+        .map_err(|error| format!("cannot listen on {addr} (SHEEN_ADDR): {error}"))?;
     let url = format!("http://{}", listener.local_addr()?);
-    config.warn_about_what_is_absent();
-    let wired = wiring::wire(config, &url)?;
+    let wired = wiring::wire(settings, environment, &url)?;
     greeting::greet(&url, own_secret.as_ref().map(|secret| secret.as_str()));
     serve::until_told_to_stop(listener, &wired).await?;
     Ok(())

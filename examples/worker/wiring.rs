@@ -1,29 +1,32 @@
 //! The rooms, the worker, the runner and the routes, put together.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
+use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::Worker;
+use sheen_auth::address::ForwardedFor;
+use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
 use sheen_auth::replay::MemoryReplayStore;
-use sheen_auth::signature::{Gate, KeyRing, Modes, SigningKey, Verifier};
-use sheen_auth::token::{ViewerTokens, derive_secret};
+use sheen_auth::signature::{Gate, Verifier};
+use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
+use sheen_axum::limit::Limits;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
-use sheen_core::id::{PrincipalId, WorkerId};
+use sheen_core::id::WorkerId;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
-use sheen_core::settings::Settings;
 use sheen_core::time::{Clock, SystemClock};
 use sheen_events::feed::Feed;
 use sheen_events::stream::{StreamConfig, StreamService};
 
-use crate::builder::Sites;
-use crate::config::Config;
+use crate::builder::{Sites, Unpublish};
 
 /// A worker ready to serve.
 #[derive(Debug)]
@@ -37,46 +40,51 @@ pub(crate) struct Wired {
 
 type Error = Box<dyn std::error::Error>;
 
-/// All keys of one worker's settings are one principal (docs/wire.md §15).
-const PRINCIPAL: &str = "default";
-/// Nonces of ten minutes: about 1,600 signed calls a second before the door refuses.
+/// A nonce is remembered for 12 to 17 minutes: about 1,000 signed calls a second, every second,
+/// before the door refuses.
 const REPLAY_CAPACITY: usize = 1_000_000;
 
+/// Keys of limits: users, addresses and principals seen within their periods.
+const LIMIT_CAPACITY: usize = 1_000_000;
+
 /// Puts the worker together.
-pub(crate) fn wire(config: Config, url: &str) -> Result<Wired, Error> {
+pub(crate) fn wire(
+    settings: WorkerSettings,
+    environment: Vec<(OsString, OsString)>,
+    url: &str,
+) -> Result<Wired, Error> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let runtime = Arc::new(TokioRuntime);
-    let (folder, previews) = preview_folder(config.preview_dir)?;
+    let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
-        config.build_command,
-        config.environment,
+        settings.build_command,
+        environment,
         Arc::clone(&clock),
         runtime.clone(),
     )?);
-    let origin = config
-        .settings
-        .preview_origin
-        .clone()
-        .unwrap_or_else(|| url.to_owned());
-    let allowed_origins = config.settings.allowed_origins.clone();
-    let (gate, tokens) = door(config.settings, config.modes, &clock)?;
+    let ring = settings.keys.ok_or("no signing key is set")?;
+    let verifier = Verifier::with_modes(ring, settings.modes)?;
+    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
 
     let mut rules = MemoryConfig::default();
-    rules.credits.daily_gift = config.daily_gift;
-    rules.credits.welcome_bonus = config.welcome_bonus;
+    rules.credits.daily_gift = settings.daily_gift;
+    rules.credits.welcome_bonus = settings.welcome_bonus;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
     let worker = Arc::new(Worker::new(rooms.parts(
         runtime.clone(),
         runtime.clone(),
-        Vec::new(),
+        vec![Arc::new(Unpublish(Arc::clone(&sites)))],
     )));
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
-        preview_origin: origin,
+        preview_origin: settings
+            .family
+            .preview_origin
+            .unwrap_or_else(|| url.to_owned()),
     });
-    let runner = start_runner(&worker, &rooms, builder, config.builds);
+    let runner = start_runner(&worker, &rooms, builder, settings.builds);
     let streams = StreamService::new(
         rooms.log.clone(),
         rooms.wake.clone(),
@@ -84,10 +92,15 @@ pub(crate) fn wire(config: Config, url: &str) -> Result<Wired, Error> {
         Arc::clone(&clock),
         StreamConfig::default(),
     );
+    let limits = settings
+        .family
+        .limits
+        .then(|| limits(&clock, settings.family.trusted_hops));
     let app = App {
+        limits,
         worker,
-        gate: Arc::new(gate),
-        tokens: Arc::new(tokens),
+        gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
+        tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),
@@ -95,19 +108,29 @@ pub(crate) fn wire(config: Config, url: &str) -> Result<Wired, Error> {
         grants: rooms.credits.clone(),
         accounts: rooms.credits,
         catalogue: catalogue()?,
-        allowed_origins,
+        allowed_origins: settings.family.allowed_origins,
         clock,
         entropy,
         spawn: runtime.clone(),
         sleep: runtime,
     };
-    let router = sheen_axum::router(app).merge(examples::preview::router(sites.preview_dir()));
+    let previews_of_sites = examples::preview::router(sites.preview_dir());
+    let router = sheen_axum::router_with(app, previews_of_sites);
     Ok(Wired {
         router,
         runner,
         streams,
         _previews: previews,
     })
+}
+
+/// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then
+/// new ones are refused rather than let through unlimited.
+fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
+    let store = MemoryLimitStore::new(Arc::clone(clock), LIMIT_CAPACITY);
+    let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+    let limits = Limits::new(limiter, LimitTable::wire());
+    Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
@@ -132,43 +155,12 @@ fn start_runner(
         worker: Arc::clone(worker),
         builder,
         credits: rooms.credits.clone(),
+        records: rooms.idempotency.clone(),
         id: WorkerId::generate(&OsEntropy),
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),
         config: paces,
     })
-}
-
-/// Who may call, and what browsers may watch.
-fn door(
-    mut settings: Settings,
-    modes: Modes,
-    clock: &Arc<dyn Clock>,
-) -> Result<(Gate, ViewerTokens), Error> {
-    let tokens = viewer_tokens(&mut settings)?;
-    let verifier = Verifier::with_modes(key_ring(settings)?, modes)?;
-    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(clock), REPLAY_CAPACITY));
-    Ok((Gate::new(verifier, replay, Arc::clone(clock)), tokens))
-}
-
-fn key_ring(settings: Settings) -> Result<KeyRing, Error> {
-    let principal = PrincipalId::parse(PRINCIPAL)?;
-    let keys = settings.keys.into_iter();
-    let keys = keys.map(|key| SigningKey::new(key.id, principal.clone(), key.secret));
-    Ok(KeyRing::new(keys.collect())?)
-}
-
-fn viewer_tokens(settings: &mut Settings) -> Result<ViewerTokens, Error> {
-    let derived = settings
-        .keys
-        .iter()
-        .map(|key| derive_secret(&key.secret, "viewer-token"));
-    let secrets = match settings.viewer_token_secret.take() {
-        // As it is: a front end that has it may issue tokens of its own.
-        Some(secret) => vec![secret],
-        None => derived.take(ViewerTokens::MAX_SECRETS).collect(),
-    };
-    Ok(ViewerTokens::new(secrets)?)
 }
 
 /// What the demonstration sells.

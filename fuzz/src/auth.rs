@@ -1,6 +1,7 @@
 //! Targets of sheen-auth.
 
 use std::str::from_utf8;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -13,7 +14,7 @@ use sheen_auth::signature::{
 };
 use sheen_auth::token::ViewerTokens;
 use sheen_core::entropy::SeededEntropy;
-use sheen_core::id::{KeyId, PrincipalId};
+use sheen_core::id::{BuildId, KeyId, PrincipalId, UserId};
 use sheen_core::secret::Secret;
 use sheen_core::time::Timestamp;
 
@@ -87,13 +88,15 @@ fn slow_encode(raw: &str) -> Option<String> {
 }
 
 /// A query, raw: its canonical form is what the slow and obvious way makes of it, is its own
-/// canonical form, and in the other order holds the same pairs.
+/// canonical form, and in the other order holds the same pairs. It is appended, and nothing is
+/// where the query is refused.
 pub fn canonical_query(data: &[u8]) {
     let Ok(raw) = from_utf8(data) else {
         return;
     };
-    let mut ours = String::new();
+    let mut ours = "kept".to_owned();
     let read = canonical(raw, &mut ours);
+    let ours = ours.strip_prefix("kept").expect("it is appended");
     let slow = slow_canonical(raw);
     assert_eq!(read.is_ok(), slow.is_some(), "{raw:?}");
     let Some(slow) = slow else {
@@ -102,7 +105,7 @@ pub fn canonical_query(data: &[u8]) {
     };
     assert_eq!(ours, slow, "{raw:?}");
     let mut again = String::new();
-    canonical(&ours, &mut again).expect("its own form is UTF-8");
+    canonical(ours, &mut again).expect("its own form is UTF-8");
     assert_eq!(again, ours);
 
     let headers = Headers {
@@ -282,8 +285,32 @@ pub fn timestamp(data: &[u8]) {
     );
 }
 
+/// An issued token changed in a byte is none: two bytes say where, the third what to.
+fn changed_token(data: &[u8]) {
+    let [high, low, to, ..] = *data else { return };
+    let secret = Secret::new(SECRET).expect("long enough");
+    let tokens = ViewerTokens::new(vec![secret]).expect("one secret");
+    let now = Timestamp::from_millis(NOW);
+    let user = UserId::parse("ada").expect("an id");
+    let build = BuildId::parse("bld_1").expect("an id");
+    let (token, _) = tokens.issue(&user, &build, now, Duration::from_mins(10));
+    assert!(tokens.verify(token.expose(), now).is_ok());
+    let mut bytes = token.expose().as_bytes().to_vec();
+    let at = usize::from(u16::from_be_bytes([high, low])) % bytes.len();
+    if bytes[at] == to {
+        return;
+    }
+    bytes[at] = to;
+    if let Ok(changed) = from_utf8(&bytes) {
+        let verified = tokens.verify(changed, now);
+        assert!(verified.is_err(), "byte {at} became {to}");
+    }
+}
+
 /// A viewer token as sent; or after `=` its header and claims, a line each, signed with our secret.
+/// The first bytes also change an issued token.
 pub fn token(data: &[u8]) {
+    changed_token(data);
     let Ok(text) = from_utf8(data) else {
         return;
     };

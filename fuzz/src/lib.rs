@@ -7,9 +7,11 @@
 
 mod auth;
 mod core;
+mod events;
 
 pub use auth::{canonical_query, signature, timestamp, token};
 pub use core::{file_path, ids, locale, suggest};
+pub use events::{cursor, frame};
 
 /// A target by its name, which is also its program's and its corpus's.
 pub type Target = (&'static str, fn(&[u8]));
@@ -17,7 +19,9 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("canonical_query", canonical_query),
+    ("cursor", cursor),
     ("file_path", file_path),
+    ("frame", frame),
     ("ids", ids),
     ("locale", locale),
     ("signature", signature),

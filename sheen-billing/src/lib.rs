@@ -3,3 +3,5 @@
 pub mod account;
 pub mod estimate;
 pub mod package;
+#[cfg(feature = "postgres")]
+pub mod postgres;

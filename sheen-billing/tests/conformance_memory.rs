@@ -1,4 +1,5 @@
 //! The store in memory against the suite that every credit store must pass.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::sync::Arc;
 

@@ -5,6 +5,7 @@
 //! c05 and c14, R10 by c07, R12 by c06 and s2, R14 by c02, R15 by c09 and c10, R22 by g2, D7 by
 //! c03, D8 by r1. Refunds (R21), price tables (M3 of models, M5) and row locks (R19) have no place
 //! in a ledger of whole seconds in memory.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -217,6 +218,7 @@ fn r18_ten_thousand_lapsed_holds_are_swept_in_bounded_batches() {
     );
 
     let later = now.plus(Reserve::DEFAULT_TTL);
+    assert_eq!(state.check_reserve(later, &one_more).unwrap(), None);
     let version = state.accounts().next().unwrap().version();
     let mut sweeps = 0;
     loop {
@@ -237,7 +239,7 @@ fn r18_ten_thousand_lapsed_holds_are_swept_in_bounded_batches() {
 fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
     let (mut state, now) = (state(100, 0), at(NOON));
     let ids = ["c", "r", "e"].map(|name| hold(&mut state, now, &wish(name, 10)).reservation);
-    let [committed, released, expired] = &ids;
+    let [committed, released, _] = &ids;
     let commit = Commit::new(committed.clone(), op("c"), secs(1));
     state.commit(now, &commit).unwrap();
     let release = Release::new(released.clone(), op("r"));
@@ -260,7 +262,6 @@ fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
     let outcome = state.commit(now, &commit).unwrap();
     assert_eq!(outcome, CommitOutcome::NotFound);
     assert_eq!(state.holder(&refused.reservation_id()), None);
-    let _ = expired;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
@@ -452,6 +453,25 @@ fn a_full_store_refuses_new_accounts_and_serves_those_it_has() {
     assert!(matches!(
         state.commit(now, &commit).unwrap(),
         CommitOutcome::Committed(_)
+    ));
+    // The ledger's own bound: no new hold, but what is held can end.
+    let held = hold(&mut state, now, &wish("op2", 5));
+    state.bound_entries(state.entries(&ada(), 0).len());
+    let again = wish("op3", 5);
+    assert_eq!(kind(state.reserve(now, &again)), StoreErrorKind::Full);
+    let paid = buy("pay", secs(5));
+    assert_eq!(kind(state.credit(now, &paid)), StoreErrorKind::Full);
+    let known = state.reserve(now, &wish("op2", 5)).unwrap();
+    assert_eq!(known, ReserveOutcome::AlreadyReserved(held.clone()));
+    let release = Release::new(held.reservation, op("r"));
+    assert!(matches!(
+        state.release(now, &release).unwrap(),
+        ReleaseOutcome::Released(_)
+    ));
+    state.bound_entries(CreditState::MAX_ENTRIES);
+    assert!(matches!(
+        state.credit(now, &paid).unwrap(),
+        PurchaseOutcome::Credited(_)
     ));
     let many = vec![CreditCommand::Reserve(wish("op", 5)); CreditState::MAX_BATCH + 1];
     assert_eq!(kind(state.batch(now, &many)), StoreErrorKind::Rejected);

@@ -1,6 +1,7 @@
 //! Laws of the ledger over random operations: conservation per account, per bucket and in all;
 //! entries that recompute the balances; checks that agree with steps; batches that equal
 //! sequences; callers that vanish at any await.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,5 +1,6 @@
 //! Callers that vanish at any await: their futures are dropped between random polls, before or
 //! after the step was done. Nothing is lost, and asking again gives the one answer there is.
+#![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::future::Future;
 use std::pin::Pin;

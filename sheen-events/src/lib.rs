@@ -1,3 +1,5 @@
+//! Events of builds: a log, a feed to poll, a stream to follow, and what wakes their readers.
+//!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 

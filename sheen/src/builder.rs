@@ -154,6 +154,12 @@ impl Progress {
         }
     }
 
+    /// Whether the build is over already.
+    #[must_use]
+    pub fn is_stopped(&self) -> bool {
+        self.stop.is_stopped()
+    }
+
     /// Completes when the build is over: cancelled, taken over, or the process shuts down.
     pub async fn stopped(&self) {
         self.stop.stopped().await;

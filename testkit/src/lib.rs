@@ -1,1 +1,22 @@
-//! Private servers for tests.
+//! Private servers for tests. Unpublished; names no sheen crate.
+//!
+//! [`postgres`] gives a test a fresh database on a PostgreSQL server of this test process alone.
+//! The server is started by the first test that asks, listens on a unix socket only, and is gone,
+//! folder and all, once the process ends: by returning, by a panic or by `kill -9`.
+//!
+//! `SHEEN_TEST_DATABASE_URL` names a server of one's own instead; each test then makes a database
+//! there and drops it when it ends. A machine with neither fails the test and says what to
+//! install; nothing is skipped.
+//!
+//! [`redis`](redis()) does the same with a Redis server, whose tests have a prefix for their keys
+//! each; `SHEEN_TEST_REDIS_URL` names one of one's own.
+
+mod condition;
+mod postgres;
+mod redis;
+
+pub use condition::{until, until_async};
+pub use postgres::{
+    Durability, INSTALL, PostgresServer, StartError, TestDatabase, URL_VARIABLE, postgres,
+};
+pub use redis::{REDIS_URL_VARIABLE, RedisServer, RedisStartError, TestRedis, redis};

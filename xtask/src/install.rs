@@ -66,7 +66,14 @@ fn apt_get(root: bool) -> Command {
         sudo.arg("env");
         sudo
     };
-    command.args(["DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"]);
+    command.args([
+        "DEBIAN_FRONTEND=noninteractive",
+        "apt-get",
+        "-q",
+        // Another installation may run on a machine that has just started.
+        "-o",
+        "DPkg::Lock::Timeout=120",
+    ]);
     command.stdin(Stdio::null());
     command
 }

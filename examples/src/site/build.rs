@@ -26,7 +26,7 @@ pub enum BuildError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The files could not be written.
-    #[error("the files could not be written: {0}")]
+    #[error("the files could not be written")]
     Write(#[from] FolderError),
     /// The build command ended badly.
     #[error(transparent)]
@@ -131,6 +131,7 @@ impl SiteBuilder {
                 other => BuildError::Command(other),
             })?;
         }
+        progress.publishing().await;
         self.publish(build, folder).map_err(BuildError::Publish)?;
         let took = self.clock.monotonic().saturating_sub(began);
         let seconds = took.as_secs() + u64::from(took.subsec_nanos() > 0);
@@ -232,6 +233,10 @@ mod tests {
     impl Progress for Told {
         async fn line(&self, line: &str) {
             self.0.send(line.to_owned()).unwrap();
+        }
+
+        async fn publishing(&self) {
+            self.0.send("publishing".to_owned()).unwrap();
         }
     }
 
@@ -370,7 +375,7 @@ mod tests {
         while let Some(line) = bench.told.recv().await {
             lines.push(line);
         }
-        assert_eq!(lines[2..], ["hello", "none"]);
+        assert_eq!(lines[2..], ["hello", "none", "publishing"]);
     }
 
     #[tokio::test]
@@ -444,7 +449,11 @@ mod tests {
             .build("b1", &site(&[("index.html", ""), ("a", ""), ("a/b", "")]))
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("a/b"), "{error}");
+        // Each level tells its own part: whoever shows it joins them.
+        let cause = std::error::Error::source(&error).unwrap();
+        let why = cause.source().unwrap().to_string();
+        assert!(cause.to_string().contains("a/b"), "{cause}");
+        assert!(!error.to_string().contains("a/b") && !cause.to_string().contains(&why));
         assert_eq!(bench.published(), [""; 0]);
     }
 

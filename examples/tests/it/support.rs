@@ -36,7 +36,7 @@ pub(crate) fn program(name: &str) -> PathBuf {
 pub(crate) struct WorkerProcess {
     pub(crate) child: Child,
     pub(crate) url: String,
-    pub(crate) previews: tempfile::TempDir,
+    _previews: tempfile::TempDir,
 }
 
 impl WorkerProcess {
@@ -70,7 +70,7 @@ impl WorkerProcess {
         Self {
             child,
             url,
-            previews,
+            _previews: previews,
         }
     }
 

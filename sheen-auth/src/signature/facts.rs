@@ -94,16 +94,17 @@ impl<'r, 'a> Facts<'r, 'a> {
     pub(super) fn read(request: &'r Request<'a>, buffers: &mut Buffers) -> Result<Self, Refusal> {
         let headers = &request.headers;
         let v2_sent = sends_v2(headers);
-        if headers.signature.is_none() && !v2_sent {
-            return Err(Refusal::Missing);
-        }
         let text = &mut buffers.text;
         text.clear();
         text::head(request.method, request.path, text);
         let start = text.len();
         let canonical = buffers.query.append(request.query.unwrap_or(""), text);
+        // Refused whatever its signature (wire.md §1): also without one.
         canonical.map_err(|_| Refusal::QueryNotUtf8)?;
         buffers.query_at = start..text.len();
+        if headers.signature.is_none() && !v2_sent {
+            return Err(Refusal::Missing);
+        }
         let sane =
             parse::is_method(request.method) && parse::is_target(request.path, request.query);
         if !sane {

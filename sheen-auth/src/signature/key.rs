@@ -96,6 +96,10 @@ pub enum KeyRingError {
     /// Two keys have one id.
     #[error("two keys have the id {0}")]
     DuplicateId(KeyId),
+    /// Two keys have one secret: a call signed with the one could name the other, and so pass by
+    /// its mode or its retirement.
+    #[error("the keys {0} and {1} have the same secret")]
+    SameSecret(KeyId, KeyId),
     /// More keys than one request could be tried against.
     #[error("the principal {0} has more than {max} keys", max = KeyRing::MAX_PER_PRINCIPAL)]
     TooManyOfOne(PrincipalId),
@@ -126,7 +130,7 @@ impl KeyRing {
     /// A ring of these keys, the first of which signs.
     ///
     /// # Errors
-    /// When there is none, an id comes twice, or a bound is passed.
+    /// When there is none, an id or a secret comes twice, or a bound is passed.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyRingError> {
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
@@ -146,6 +150,9 @@ impl KeyRing {
             if *count > Self::MAX_PER_PRINCIPAL {
                 return Err(KeyRingError::TooManyOfOne(key.principal.clone()));
             }
+        }
+        if let Some((one, other)) = same_secret(&keys) {
+            return Err(KeyRingError::SameSecret(one.id.clone(), other.id.clone()));
         }
         let first = |place: &usize| keys[*place].principal == keys[0].principal;
         let unnamed = (0..keys.len()).filter(first).collect();
@@ -195,4 +202,13 @@ impl KeyRing {
         let places = self.unnamed.iter().copied();
         places.filter(move |place| self.keys[*place].is_live(now))
     }
+}
+
+/// Two keys that sign alike. Each pair is compared in constant time, by what the keys sign.
+fn same_secret(keys: &[SigningKey]) -> Option<(&SigningKey, &SigningKey)> {
+    let signed: Vec<_> = keys.iter().map(|key| key.sign(&[])).collect();
+    (1..keys.len()).find_map(|later| {
+        let earlier = (0..later).position(|earlier| keys[later].fits(&[], &signed[earlier]));
+        earlier.map(|earlier| (&keys[earlier], &keys[later]))
+    })
 }

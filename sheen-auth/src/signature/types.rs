@@ -7,6 +7,7 @@ use sheen_core::id::{KeyId, PrincipalId};
 
 use super::body::{Body, BodyDigest};
 use super::modes::Mode;
+use super::parse;
 use crate::replay::{Claim, V1Mark};
 
 /// The headers that signatures live in, as sent. Who gives one twice is refused before (400).
@@ -63,6 +64,21 @@ impl<'a> Headers<'a> {
             *field = Some(value);
         }
         headers
+    }
+
+    /// Whether some scheme's parts are all there and of their form, so that the body decides. When
+    /// not, no body makes the call fit, and its refusal is the same for every body.
+    ///
+    /// Anybody can make up the form: it says nothing about who calls.
+    #[must_use]
+    pub fn are_well_formed(&self) -> bool {
+        let is_signature = |text: &str| parse::signature(text, &mut [0; 32]);
+        if self.signature.is_some_and(is_signature) {
+            return true;
+        }
+        self.nonce.is_some_and(parse::is_nonce)
+            && self.timestamp.and_then(parse::timestamp).is_some()
+            && self.sig_v2.or(self.signature_v2).is_some_and(is_signature)
     }
 }
 
@@ -182,12 +198,12 @@ impl Scheme {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No signature that the mode reads.
-    #[error("the request has no signature")]
-    Missing,
     /// The query is not UTF-8 once decoded.
     #[error("the query is not valid utf-8 once decoded")]
     QueryNotUtf8,
+    /// No signature that the mode reads.
+    #[error("the request has no signature")]
+    Missing,
     /// The timestamp is missing or not one.
     #[error("the timestamp is not one")]
     TimestampInvalid,
@@ -217,8 +233,8 @@ pub enum Refusal {
 impl Refusal {
     /// Every refusal, in order of precedence: a closed set of labels.
     pub const ALL: [Self; 10] = [
-        Self::Missing,
         Self::QueryNotUtf8,
+        Self::Missing,
         Self::TimestampInvalid,
         Self::NonceInvalid,
         Self::KeyUnknown,

@@ -2,7 +2,6 @@
 //!
 //! Its vectors are committed, so they are verified without Node too; where Node is, it makes them
 //! anew and reads a token of ours. Where it is not, these tests say so.
-
 #![expect(clippy::unwrap_used, reason = "in helpers of tests")]
 
 use std::path::Path;

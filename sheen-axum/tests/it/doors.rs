@@ -1,5 +1,11 @@
 //! Signatures, bodies and who a call is for.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::{Value, json};
 use sheen_auth::signature::{Headers, Mode};
@@ -15,7 +21,9 @@ async fn c06_a_signature_header_given_twice_is_refused_and_so_is_one_that_is_not
         let value = twice.headers().get(name).cloned();
         let value = value.unwrap_or(HeaderValue::from_static("x"));
         twice.headers_mut().append(name, value.clone());
-        twice.headers_mut().insert("content-length", HeaderValue::from_static("0"));
+        twice
+            .headers_mut()
+            .insert("content-length", HeaderValue::from_static("0"));
         if twice.headers().get_all(name).iter().count() == 1 {
             twice.headers_mut().append(name, value);
         }
@@ -23,7 +31,9 @@ async fn c06_a_signature_header_given_twice_is_refused_and_so_is_one_that_is_not
         assert_eq!(wrong, [(name.to_owned(), "duplicate".to_owned())]);
 
         let mut binary = call.request();
-        binary.headers_mut().insert(name, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
+        binary
+            .headers_mut()
+            .insert(name, HeaderValue::from_bytes(b"\xff\xfe").unwrap());
         let wrong = send(&world.app, binary).await.wrong_fields();
         assert_eq!(wrong, [(name.to_owned(), "invalid_characters".to_owned())]);
     }
@@ -40,7 +50,9 @@ async fn c02_the_path_counts_as_sent() {
     assert_eq!(world.get(&spelled).send().await.status, 200);
     let mut swapped = honest.request();
     *swapped.uri_mut() = spelled.parse().unwrap();
-    send(&world.app, swapped).await.refused(401, "SIGNATURE_INVALID");
+    send(&world.app, swapped)
+        .await
+        .refused(401, "SIGNATURE_INVALID");
 }
 
 #[tokio::test]
@@ -50,6 +62,28 @@ async fn a_query_that_is_not_utf8_is_refused_whatever_its_signature() {
     *request.uri_mut() = "/v1/builds/b?userId=%FF".parse().unwrap();
     let wrong = send(&world.app, request).await.wrong_fields();
     assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+    let unsigned = world.get("/v1/builds/b?userId=%FF").unsigned();
+    let wrong = unsigned.send().await.wrong_fields();
+    assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_body_with_a_key_twice_is_refused_though_it_is_signed() {
+    let world = World::new();
+    for (body, place) in [
+        (
+            r#"{"userId":"ann","operationType":"update","userId":"bob"}"#,
+            "userId",
+        ),
+        (
+            r#"{"operationType":"update","x":[{"mode":1,"mode":1}]}"#,
+            "x[0].mode",
+        ),
+    ] {
+        let call = world.call("POST", "/v1/estimate").json(body);
+        let wrong = call.send().await.wrong_fields();
+        assert_eq!(wrong, [(place.to_owned(), "duplicate".to_owned())]);
+    }
 }
 
 #[tokio::test]
@@ -59,20 +93,134 @@ async fn b1_one_byte_of_the_body_more_and_the_call_is_refused() {
     assert_eq!(call.send().await.status, 200);
     let (parts, _) = call.request().into_parts();
     let changed = http::Request::from_parts(parts, r#"{"operationType":"update"} "#.into());
-    send(&world.app, changed).await.refused(401, "SIGNATURE_INVALID");
+    send(&world.app, changed)
+        .await
+        .refused(401, "SIGNATURE_INVALID");
 }
 
 #[tokio::test]
 async fn bodies_have_their_limits_and_starts_a_larger_one() {
     let world = World::new();
     let mebibytes = |count: usize| vec![b' '; count * 1024 * 1024];
-    let over = world.call("POST", "/v1/estimate").body([mebibytes(2), vec![b' ']].concat());
+    let over = world
+        .call("POST", "/v1/estimate")
+        .body([mebibytes(2), vec![b' ']].concat());
     over.send().await.refused(413, "PAYLOAD_TOO_LARGE");
-    let over = world.call("POST", CREATE).body([mebibytes(16), vec![b' ']].concat());
+    let over = world
+        .call("POST", CREATE)
+        .body([mebibytes(16), vec![b' ']].concat());
     over.send().await.refused(413, "PAYLOAD_TOO_LARGE");
     let mut largest = json!({"userId": "u", "projectId": "p", "prompt": "x"}).to_string();
     largest.push_str(&" ".repeat(16 * 1024 * 1024 - largest.len()));
-    assert_eq!(world.call("POST", CREATE).json(largest).send().await.status, 202);
+    assert_eq!(
+        world.call("POST", CREATE).json(largest).send().await.status,
+        202
+    );
+}
+
+/// A body in pieces that knows how many of them are held when the next is asked for.
+struct Watched {
+    sent: Arc<AtomicUsize>,
+    most_held: Arc<AtomicUsize>,
+}
+
+struct Piece(Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        b"piece"
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Watched {
+    fn body() -> (Self, Body) {
+        let watched = Self {
+            sent: Arc::default(),
+            most_held: Arc::default(),
+        };
+        let (sent, most_held) = (watched.sent.clone(), watched.most_held.clone());
+        let held = Arc::new(AtomicUsize::new(0));
+        let pieces = (0..4).map(move |_| {
+            sent.fetch_add(1, Ordering::SeqCst);
+            let before = held.fetch_add(1, Ordering::SeqCst);
+            most_held.fetch_max(before, Ordering::SeqCst);
+            Ok::<_, Infallible>(Bytes::from_owner(Piece(held.clone())))
+        });
+        (
+            watched,
+            Body::from_stream(futures_util::stream::iter(pieces)),
+        )
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        let load = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        (load(&self.sent), load(&self.most_held))
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_call_without_a_signatures_form_is_read_and_not_kept() {
+    let world = World::new();
+    let hex = "ab".repeat(32);
+    let now = sheen_core::time::Clock::now(&*world.clock).as_millis();
+    let (now, nonce) = (now.to_string(), "0123456789abcdef");
+    let [v1, v2, stamp, once] = [
+        "x-sheen-signature",
+        "x-sheen-sig-v2",
+        "x-sheen-timestamp",
+        "x-sheen-nonce",
+    ];
+    let call = || world.call("POST", CREATE).unsigned();
+    for (call, status, code) in [
+        (call(), 401, "SIGNATURE_MISSING"),
+        (call().header(v1, "x"), 401, "SIGNATURE_INVALID"),
+        (
+            call().header(v1, hex.to_uppercase()),
+            401,
+            "SIGNATURE_INVALID",
+        ),
+        (
+            call().header(v1, &hex).header(v1, &hex),
+            400,
+            "VALIDATION_FAILED",
+        ),
+        (call().header(v2, &hex), 401, "TIMESTAMP_INVALID"),
+        (
+            call().header(v2, &hex).header(stamp, &now),
+            401,
+            "NONCE_INVALID",
+        ),
+        (
+            call()
+                .header(v2, "x")
+                .header(stamp, &now)
+                .header(once, nonce),
+            401,
+            "SIGNATURE_INVALID",
+        ),
+    ] {
+        let (watched, body) = Watched::body();
+        let (parts, _) = call.request().into_parts();
+        let answer = send(&world.app, http::Request::from_parts(parts, body)).await;
+        answer.refused(status, code);
+        assert_eq!(watched.counts(), (4, 0), "{code}");
+    }
+    // What may be a signature needs the body to be judged.
+    let (watched, body) = Watched::body();
+    let (parts, _) = call().header(v1, &hex).request().into_parts();
+    let answer = send(&world.app, http::Request::from_parts(parts, body)).await;
+    answer.refused(401, "SIGNATURE_INVALID");
+    assert_eq!(watched.counts(), (4, 1));
+
+    let over = vec![b' '; 16 * 1024 * 1024 + 1];
+    let over = call().header(v1, "x").body(over).send().await;
+    over.refused(413, "PAYLOAD_TOO_LARGE");
 }
 
 #[tokio::test]
@@ -83,15 +231,33 @@ async fn the_user_is_named_once_and_an_unsigned_header_never_counts() {
     let of = |target: &str| world.get(target).header("x-user-id", "ann");
     let missing = of(&target).send().await.wrong_fields();
     assert_eq!(missing, [("userId".to_owned(), "required".to_owned())]);
-    of(&format!("{target}?userId=bob")).send().await.refused(404, "NOT_FOUND");
-    let both = of(&format!("{target}?userId=ann&userId=bob")).send().await.wrong_fields();
+    of(&format!("{target}?userId=bob"))
+        .send()
+        .await
+        .refused(404, "NOT_FOUND");
+    let both = of(&format!("{target}?userId=ann&userId=bob"))
+        .send()
+        .await
+        .wrong_fields();
     assert_eq!(both, [("userId".to_owned(), "conflict".to_owned())]);
-    assert_eq!(of(&format!("{target}?userId=ann&userId=ann")).send().await.status, 200);
+    assert_eq!(
+        of(&format!("{target}?userId=ann&userId=ann"))
+            .send()
+            .await
+            .status,
+        200
+    );
 
     let cancel = |query: &str, body: Value| world.post(&format!("{target}/cancel{query}"), body);
-    let two = cancel("?userId=bob", json!({"userId": "ann"})).send().await.wrong_fields();
+    let two = cancel("?userId=bob", json!({"userId": "ann"}))
+        .send()
+        .await
+        .wrong_fields();
     assert_eq!(two, [("userId".to_owned(), "conflict".to_owned())]);
-    cancel("", json!({"userId": "bob"})).send().await.refused(404, "NOT_FOUND");
+    cancel("", json!({"userId": "bob"}))
+        .send()
+        .await
+        .refused(404, "NOT_FOUND");
     assert_eq!(cancel("?userId=ann", json!({})).send().await.status, 200);
 }
 
@@ -104,17 +270,25 @@ async fn a_call_without_a_body_may_name_its_user_in_the_query() {
 }
 
 /// Both v1 headers of a call, made by the key that the worker knows.
-fn v1_only(world: &World, method: &str, target: &str, body: &str) -> http::Request<axum::body::Body> {
+fn v1_only(
+    world: &World,
+    method: &str,
+    target: &str,
+    body: &str,
+) -> http::Request<axum::body::Body> {
     let mut call = world.call(method, target);
     if !body.is_empty() {
         call = call.json(body);
     }
     let mut request = call.unsigned().request();
     let signer = sheen_auth::signature::Signer::new(crate::support::key()).with_v1();
-    let (path, query) = target.split_once('?').map_or((target, None), |(p, q)| (p, Some(q)));
+    let (path, query) = target
+        .split_once('?')
+        .map_or((target, None), |(p, q)| (p, Some(q)));
     let now = sheen_core::time::Clock::now(&*world.clock);
-    let signed =
-        signer.sign(method, path, query, body.as_bytes(), now, &*world.entropy).unwrap();
+    let signed = signer
+        .sign(method, path, query, body.as_bytes(), now, &*world.entropy)
+        .unwrap();
     let value = HeaderValue::from_str(&signed.signature.unwrap()).unwrap();
     request.headers_mut().insert("x-sheen-signature", value);
     request
@@ -128,15 +302,29 @@ async fn an_answer_to_a_v1_call_says_that_v1_is_deprecated() {
     assert_eq!(answer.status, 200);
     assert_eq!(answer.header("deprecation"), Some("@1795132800"));
     let refused = send(&world.app, v1_only(&world, "POST", "/v1/estimate", "{}")).await;
-    assert_eq!((refused.status.as_u16(), refused.header("deprecation")), (400, Some("@1795132800")));
-    let v2 = world.post("/v1/estimate", json!({"operationType": "update"})).send().await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.header("deprecation")),
+        (400, Some("@1795132800"))
+    );
+    let v2 = world
+        .post("/v1/estimate", json!({"operationType": "update"}))
+        .send()
+        .await;
     assert_eq!(v2.header("deprecation"), None);
 }
 
 #[tokio::test]
 async fn v1_is_refused_where_v2_is_enforced() {
-    let world = World::with(Setup { mode: Mode::EnforceV2, ..Setup::default() });
-    let request = v1_only(&world, "POST", "/v1/estimate", r#"{"operationType":"update"}"#);
+    let world = World::with(Setup {
+        mode: Mode::EnforceV2,
+        ..Setup::default()
+    });
+    let request = v1_only(
+        &world,
+        "POST",
+        "/v1/estimate",
+        r#"{"operationType":"update"}"#,
+    );
     let answer = send(&world.app, request).await;
     answer.refused(401, "SIGNATURE_V1_RETIRED");
     assert_eq!(answer.header("www-authenticate"), Some("Sheen-Signature"));
@@ -147,7 +335,9 @@ async fn under_v1_request_id_only_the_users_name_in_the_body_counts() {
     use hmac_of::request_id_signature;
     let world = World::new();
     let build = world.started("ann", "p1").await;
-    let now = sheen_core::time::Clock::now(&*world.clock).as_millis().to_string();
+    let now = sheen_core::time::Clock::now(&*world.clock)
+        .as_millis()
+        .to_string();
     let signed = |target: &str, id: &str, body: &str| {
         let mut call = world.call("POST", target).unsigned();
         if !body.is_empty() {
@@ -158,9 +348,18 @@ async fn under_v1_request_id_only_the_users_name_in_the_body_counts() {
             .header("x-sheen-request-id", id)
     };
     let target = format!("/v1/builds/{build}/cancel");
-    let missing = signed(&format!("{target}?userId=ann"), "one", "{}").send().await.wrong_fields();
+    let missing = signed(&format!("{target}?userId=ann"), "one", "{}")
+        .send()
+        .await
+        .wrong_fields();
     assert_eq!(missing, [("userId".to_owned(), "required".to_owned())]);
-    let named = signed(&format!("{target}?userId=bob"), "two", r#"{"userId":"ann"}"#).send().await;
+    let named = signed(
+        &format!("{target}?userId=bob"),
+        "two",
+        r#"{"userId":"ann"}"#,
+    )
+    .send()
+    .await;
     assert_eq!(named.status, 200, "{}", named.text());
 }
 
@@ -175,8 +374,14 @@ mod hmac_of {
         key[..secret.len()].copy_from_slice(secret.as_bytes());
         let pad = |byte: u8| key.map(|k| k ^ byte);
         let message = format!("{timestamp}:{id}:{body}");
-        let inner = Sha256::new().chain_update(pad(0x36)).chain_update(message).finalize();
-        let outer = Sha256::new().chain_update(pad(0x5c)).chain_update(inner).finalize();
+        let inner = Sha256::new()
+            .chain_update(pad(0x36))
+            .chain_update(message)
+            .finalize();
+        let outer = Sha256::new()
+            .chain_update(pad(0x5c))
+            .chain_update(inner)
+            .finalize();
         outer.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }

@@ -10,14 +10,24 @@ async fn a_good_id_is_kept_and_any_other_is_replaced() {
     let long = "x".repeat(129);
     let bad: [&[u8]; 5] = [b"", b"two words", "é".as_bytes(), long.as_bytes(), b"\xff"];
     for id in bad {
-        let answer = world.get("/health").unsigned().header("x-request-id", id).send().await;
+        let answer = world
+            .get("/health")
+            .unsigned()
+            .header("x-request-id", id)
+            .send()
+            .await;
         let made = answer.header("x-request-id").unwrap();
         assert!(made.starts_with("req_") && made.len() == 40, "{made}");
         assert_eq!(answer.header("x-correlation-id"), Some(made));
     }
     let longest = "x".repeat(128);
     for id in ["a", longest.as_str(), "!~{}"] {
-        let answer = world.get("/health").unsigned().header("x-request-id", id).send().await;
+        let answer = world
+            .get("/health")
+            .unsigned()
+            .header("x-request-id", id)
+            .send()
+            .await;
         assert_eq!(answer.header("x-request-id"), Some(id));
         assert_eq!(answer.header("x-correlation-id"), Some(id));
     }
@@ -58,6 +68,9 @@ async fn refusals_have_ids_and_timing_too() {
 async fn health_is_open_and_says_ok() {
     let world = World::new();
     let answer = world.get("/health").unsigned().send().await;
-    assert_eq!((answer.status.as_u16(), answer.json()), (200, json!({"status": "ok"})));
+    assert_eq!(
+        (answer.status.as_u16(), answer.json()),
+        (200, json!({"status": "ok"}))
+    );
     assert!(answer.header("server-timing").is_some());
 }

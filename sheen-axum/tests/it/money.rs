@@ -16,7 +16,10 @@ async fn close(world: &World, how: &str, body: Value) -> Answer {
 }
 
 async fn balance(world: &World, user: &str) -> Value {
-    let answer = world.get(&format!("/v1/billing/balance/{user}")).send().await;
+    let answer = world
+        .get(&format!("/v1/billing/balance/{user}"))
+        .send()
+        .await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     answer.json()
 }
@@ -43,7 +46,9 @@ async fn a_hold_is_made_charged_and_returned() {
         })
     );
     assert_eq!(reserve(&world, "ann", "op1", 1000).await.body, made.body);
-    reserve(&world, "ann", "op1", 999).await.refused(409, "OPERATION_CONFLICT");
+    reserve(&world, "ann", "op1", 999)
+        .await
+        .refused(409, "OPERATION_CONFLICT");
 
     let used = json!({"reservationId": id, "operationId": "op1", "seconds": 950});
     let charged = close(&world, "commit", used.clone()).await;
@@ -56,7 +61,9 @@ async fn a_hold_is_made_charged_and_returned() {
     );
     assert_eq!(close(&world, "commit", used).await.body, charged.body);
     let late = json!({"reservationId": id, "operationId": "op2"});
-    close(&world, "release", late).await.refused(409, "RESERVATION_CLOSED");
+    close(&world, "release", late)
+        .await
+        .refused(409, "RESERVATION_CLOSED");
     assert_eq!(balance(&world, "ann").await["usage"]["todayUsed"], 950);
 }
 
@@ -64,9 +71,17 @@ async fn a_hold_is_made_charged_and_returned() {
 async fn a_release_gives_all_back() {
     let world = World::new();
     let id = reserve(&world, "ann", "op1", 1000).await.json()["reservationId"].clone();
-    let done = close(&world, "release", json!({"reservationId": id, "operationId": "op1"})).await;
+    let done = close(
+        &world,
+        "release",
+        json!({"reservationId": id, "operationId": "op1"}),
+    )
+    .await;
     assert_eq!(done.status, 200);
-    assert_eq!((&done.json()["returned"], &done.json()["balance"]["total"]), (&json!(1000), &json!(2700)));
+    assert_eq!(
+        (&done.json()["returned"], &done.json()["balance"]["total"]),
+        (&json!(1000), &json!(2700))
+    );
 }
 
 #[tokio::test]
@@ -74,18 +89,26 @@ async fn a_hold_is_found_by_its_own_user_only_and_lapses() {
     let world = World::new();
     let id = reserve(&world, "ann", "op1", 10).await.json()["reservationId"].clone();
     let bobs = json!({"userId": "bob", "reservationId": id, "operationId": "x", "seconds": 1});
-    close(&world, "commit", bobs).await.refused(404, "NOT_FOUND");
+    close(&world, "commit", bobs)
+        .await
+        .refused(404, "NOT_FOUND");
     let none = json!({"reservationId": "res_none", "operationId": "x", "seconds": 1});
-    close(&world, "commit", none).await.refused(404, "NOT_FOUND");
+    close(&world, "commit", none)
+        .await
+        .refused(404, "NOT_FOUND");
     world.advance(3600);
     let late = json!({"userId": "ann", "reservationId": id, "operationId": "x", "seconds": 1});
-    close(&world, "commit", late).await.refused(409, "RESERVATION_EXPIRED");
+    close(&world, "commit", late)
+        .await
+        .refused(409, "RESERVATION_EXPIRED");
 }
 
 #[tokio::test]
 async fn too_few_seconds_are_told_with_what_to_buy_and_a_purchase_helps() {
     let world = World::new();
-    let data = reserve(&world, "ann", "op1", 3000).await.refused(402, "INSUFFICIENT_CREDITS");
+    let data = reserve(&world, "ann", "op1", 3000)
+        .await
+        .refused(402, "INSUFFICIENT_CREDITS");
     assert_eq!(
         data,
         json!({
@@ -100,9 +123,16 @@ async fn too_few_seconds_are_told_with_what_to_buy_and_a_purchase_helps() {
     let credited = world.post("/v1/billing/credit", pay.clone()).send().await;
     assert_eq!(credited.status, 201);
     assert_eq!(credited.json()["balance"]["paid"], 3600);
-    assert_eq!(world.post("/v1/billing/credit", pay).send().await.body, credited.body);
+    assert_eq!(
+        world.post("/v1/billing/credit", pay).send().await.body,
+        credited.body
+    );
     let other = json!({"userId": "bob", "paymentId": "pay1", "seconds": 3600});
-    world.post("/v1/billing/credit", other).send().await.refused(409, "OPERATION_CONFLICT");
+    world
+        .post("/v1/billing/credit", other)
+        .send()
+        .await
+        .refused(409, "OPERATION_CONFLICT");
     assert_eq!(reserve(&world, "ann", "op1", 3000).await.status, 201);
 }
 
@@ -111,7 +141,11 @@ async fn what_no_account_can_hold_is_a_wrong_field() {
     let world = World::new();
     let most = Seconds::MAX.get();
     let pay = json!({"userId": "ann", "paymentId": "pay1", "seconds": most});
-    let wrong = world.post("/v1/billing/credit", pay).send().await.wrong_fields();
+    let wrong = world
+        .post("/v1/billing/credit", pay)
+        .send()
+        .await
+        .wrong_fields();
     assert_eq!(wrong, [("seconds".to_owned(), "out_of_range".to_owned())]);
 }
 
@@ -119,8 +153,13 @@ async fn what_no_account_can_hold_is_a_wrong_field() {
 async fn a_cap_says_when_it_ends() {
     let mut policy = CreditPolicy::default();
     policy.user_daily_cap = Some(Seconds::from_u32(100));
-    let world = World::with(Setup { policy, ..Setup::default() });
-    let data = reserve(&world, "ann", "op1", 101).await.refused(403, "DAILY_CAP_REACHED");
+    let world = World::with(Setup {
+        policy,
+        ..Setup::default()
+    });
+    let data = reserve(&world, "ann", "op1", 101)
+        .await
+        .refused(403, "DAILY_CAP_REACHED");
     assert_eq!(data, json!({"resetAt": "2026-11-21T00:00:00.000Z"}));
 }
 
@@ -129,7 +168,11 @@ async fn a_reserve_for_another_users_project_is_not_found() {
     let world = World::new();
     world.started("ann", "p1").await;
     let body = json!({"userId": "bob", "projectId": "p1", "operationId": "o", "seconds": 1});
-    world.post("/v1/credits/reserve", body).send().await.refused(404, "NOT_FOUND");
+    world
+        .post("/v1/credits/reserve", body)
+        .send()
+        .await
+        .refused(404, "NOT_FOUND");
 }
 
 #[tokio::test]
@@ -167,10 +210,16 @@ async fn whether_it_suffices_is_told_with_the_estimate() {
 async fn an_estimate_concerns_nobody() {
     let world = World::new();
     let ask = |body: Value| world.post("/v1/estimate", body);
-    let small = ask(json!({"operationType": "metadata_generation"})).send().await;
+    let small = ask(json!({"operationType": "metadata_generation"}))
+        .send()
+        .await;
     assert_eq!(
         small.json(),
         json!({"estimatedSeconds": 20, "estimatedMinutes": 1, "confidence": "low", "basedOnSamples": 0})
     );
-    ask(json!({"operationType": "update"})).key("é").send().await.refused(400, "IDEMPOTENCY_KEY_INVALID");
+    ask(json!({"operationType": "update"}))
+        .key("é")
+        .send()
+        .await
+        .refused(400, "IDEMPOTENCY_KEY_INVALID");
 }

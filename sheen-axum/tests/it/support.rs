@@ -14,23 +14,24 @@ use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_axum::limit::Limits;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
-use sheen_billing::account::memory::MemoryCreditStore;
+use sheen_billing::account::MemoryCreditStore;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::build::Deadlines;
-use sheen_core::build::memory::MemoryBuildStore;
+use sheen_core::build::MemoryBuildStore;
 use sheen_core::entropy::SeededEntropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, KeyId, PrincipalId, UserId, WorkerId};
 use sheen_core::idempotency::Lifetimes;
-use sheen_core::idempotency::memory::MemoryIdempotencyStore;
+use sheen_core::idempotency::MemoryIdempotencyStore;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::secret::Secret;
 use sheen_core::time::{ManualClock, Timestamp};
 use sheen_events::feed::Feed;
-use sheen_events::log::memory::MemoryEventLog;
+use sheen_events::log::MemoryEventLog;
 use sheen_events::stream::{StreamConfig, StreamService};
 use sheen_events::wake::MemoryWake;
 use tower::ServiceExt;
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) streams: StreamConfig,
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
+    pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
 }
 
 impl Default for Setup {
@@ -56,6 +58,7 @@ impl Default for Setup {
             streams: StreamConfig::default(),
             is_replay_store_broken: false,
             build_capacity: 1000,
+            limits: None,
         }
     }
 }
@@ -80,7 +83,10 @@ struct Broken;
 #[async_trait]
 impl ReplayStore for Broken {
     async fn claim(&self, _: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
-        Err(StoreError::with_source(StoreErrorKind::Unavailable, "the socket is closed"))
+        Err(StoreError::with_source(
+            StoreErrorKind::Unavailable,
+            "the socket is closed",
+        ))
     }
 
     async fn v1_marked(&self, _: &PrincipalId, _: &V1Mark) -> Result<bool, StoreError> {
@@ -90,7 +96,61 @@ impl ReplayStore for Broken {
 
 pub(crate) fn key() -> SigningKey {
     let secret = Secret::new(SECRET).unwrap();
-    SigningKey::new(KeyId::parse("k1").unwrap(), PrincipalId::parse("web").unwrap(), secret)
+    SigningKey::new(
+        KeyId::parse("k1").unwrap(),
+        PrincipalId::parse("web").unwrap(),
+        secret,
+    )
+}
+
+/// The memory stores.
+struct Rooms {
+    idempotency: Arc<MemoryIdempotencyStore>,
+    builds: Arc<MemoryBuildStore>,
+    credits: Arc<MemoryCreditStore>,
+    log: Arc<MemoryEventLog>,
+    wake: Arc<MemoryWake>,
+}
+
+impl Rooms {
+    fn new(setup: &Setup, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Self {
+        let (lifetimes, deadlines) = (Lifetimes::default(), Deadlines::default());
+        let capacity = setup.build_capacity;
+        let clock = || clock.clone();
+        Self {
+            idempotency: Arc::new(MemoryIdempotencyStore::new(clock(), lifetimes, 10_000)),
+            builds: Arc::new(MemoryBuildStore::new(clock(), deadlines, capacity)),
+            credits: Arc::new(MemoryCreditStore::new(clock(), setup.policy, 1000)),
+            log: Arc::new(MemoryEventLog::new(
+                clock(),
+                entropy.clone(),
+                Default::default(),
+            )),
+            wake: Arc::new(MemoryWake::new()),
+        }
+    }
+
+    fn worker(&self, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Arc<Worker> {
+        let admission = MemoryAdmission::new(
+            clock.clone(),
+            self.idempotency.clone(),
+            self.builds.clone(),
+            self.credits.clone(),
+            self.log.clone(),
+        );
+        let runtime = Arc::new(TokioRuntime);
+        Arc::new(Worker::new(Parts {
+            admission: Arc::new(admission),
+            builds: self.builds.clone(),
+            log: self.log.clone(),
+            wake: self.wake.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            spawn: runtime.clone(),
+            sleep: runtime,
+            observers: Vec::new(),
+        }))
+    }
 }
 
 impl World {
@@ -102,45 +162,18 @@ impl World {
         let started = Timestamp::parse_rfc3339("2026-11-20T10:30:00Z").unwrap();
         let clock = Arc::new(ManualClock::at(started));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let lifetimes = Lifetimes::default();
-        let idempotency =
-            Arc::new(MemoryIdempotencyStore::new(clock.clone(), lifetimes, 10_000));
-        let builds = Arc::new(MemoryBuildStore::new(
-            clock.clone(),
-            Deadlines::default(),
-            setup.build_capacity,
-        ));
-        let credits = Arc::new(MemoryCreditStore::new(clock.clone(), setup.policy, 1000));
-        let log =
-            Arc::new(MemoryEventLog::new(clock.clone(), entropy.clone(), Default::default()));
-        let wake = Arc::new(MemoryWake::new());
+        let rooms = Rooms::new(&setup, &clock, &entropy);
+        let worker = rooms.worker(&clock, &entropy);
         let runtime = Arc::new(TokioRuntime);
-        let admission = MemoryAdmission::new(
-            clock.clone(),
-            idempotency.clone(),
-            builds.clone(),
-            credits.clone(),
-            log.clone(),
-        );
-        let worker = Arc::new(Worker::new(Parts {
-            admission: Arc::new(admission),
-            builds,
-            log: log.clone(),
-            wake: wake.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            spawn: runtime.clone(),
-            sleep: runtime.clone(),
-            observers: Vec::new(),
-        }));
-        let replay: Arc<dyn ReplayStore> = if setup.is_replay_store_broken {
-            Arc::new(Broken)
-        } else {
-            Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
-        };
-        let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), setup.mode);
-        let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
-        let tokens = Arc::new(ViewerTokens::new(vec![secret]).unwrap());
+        let Rooms {
+            idempotency,
+            credits,
+            log,
+            wake,
+            ..
+        } = rooms;
+        let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
+        let tokens = tokens();
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -148,9 +181,11 @@ impl World {
             clock.clone(),
             setup.streams,
         );
+        let limits = setup.limits.map(|limits| Arc::new(limits(clock.clone())));
         let app = router(App {
+            limits,
             worker: worker.clone(),
-            gate: Arc::new(Gate::new(verifier, replay, clock.clone())),
+            gate,
             tokens: tokens.clone(),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
@@ -209,13 +244,21 @@ impl World {
 
     /// Ends the oldest queued build, as a runner would.
     pub(crate) async fn deploy(&self, seconds: u32) {
-        let claimed = self.worker.claim(&WorkerId::parse("w").unwrap()).await.unwrap().unwrap();
+        let claimed = self
+            .worker
+            .claim(&WorkerId::parse("w").unwrap())
+            .await
+            .unwrap()
+            .unwrap();
         let ending = sheen_core::build::Ending::Deployed {
             preview_url: "https://preview.example/".into(),
             seconds: Seconds::from_u32(seconds),
         };
         let build = &claimed.build;
-        self.worker.finish(&build.id, build.token, ending).await.unwrap();
+        self.worker
+            .finish(&build.id, build.token, ending)
+            .await
+            .unwrap();
     }
 
     pub(crate) fn token(&self, user: &str, build: &str, life: Duration) -> String {
@@ -230,9 +273,29 @@ impl World {
     }
 }
 
+fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<Gate> {
+    let replay: Arc<dyn ReplayStore> = if is_broken {
+        Arc::new(Broken)
+    } else {
+        Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
+    };
+    let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), mode);
+    Arc::new(Gate::new(verifier, replay, clock))
+}
+
+fn tokens() -> Arc<ViewerTokens> {
+    let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
+    Arc::new(ViewerTokens::new(vec![secret]).unwrap())
+}
+
 fn catalogue() -> Catalogue {
     let url = "https://shop.example/small";
-    let small = Package::new("small", Seconds::from_u32(3600), Price::from_hundredths(499), url);
+    let small = Package::new(
+        "small",
+        Seconds::from_u32(3600),
+        Price::from_hundredths(499),
+        url,
+    );
     Catalogue::new(vec![small]).unwrap()
 }
 
@@ -259,7 +322,8 @@ impl Call<'_> {
     }
 
     pub(crate) fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
-        self.headers.push((name.to_owned(), value.as_ref().to_vec()));
+        self.headers
+            .push((name.to_owned(), value.as_ref().to_vec()));
         self
     }
 
@@ -275,7 +339,9 @@ impl Call<'_> {
     /// The request as it is now, with a signature of its own.
     pub(crate) fn request(&self) -> Request<Body> {
         use sheen_core::time::Clock;
-        let mut request = Request::builder().method(self.method.as_str()).uri(&self.target);
+        let mut request = Request::builder()
+            .method(self.method.as_str())
+            .uri(&self.target);
         for (name, value) in &self.headers {
             request = request.header(name, value.as_slice());
         }
@@ -287,7 +353,9 @@ impl Call<'_> {
             let now = self.world.clock.now();
             let entropy = &*self.world.entropy;
             let signed =
-                self.world.signer.sign(&self.method, path, query, &self.body, now, entropy);
+                self.world
+                    .signer
+                    .sign(&self.method, path, query, &self.body, now, entropy);
             for (name, value) in signed.unwrap().iter() {
                 request = request.header(name, value);
             }
@@ -317,7 +385,11 @@ impl Answer {
     pub(crate) async fn of(answer: axum::response::Response) -> Self {
         let (parts, body) = answer.into_parts();
         let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Self { status: parts.status, headers: parts.headers, body }
+        Self {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
     }
 
     pub(crate) fn text(&self) -> String {
@@ -336,9 +408,22 @@ impl Answer {
     #[track_caller]
     pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
         let body = self.json();
-        assert_eq!((self.status.as_u16(), &body["error"]), (status, &Value::from(code)), "{body}");
-        assert!(body["message"].as_str().is_some_and(|text| !text.is_empty()), "{body}");
-        assert_eq!(body["requestId"].as_str(), self.header("x-request-id"), "{body}");
+        assert_eq!(
+            (self.status.as_u16(), &body["error"]),
+            (status, &Value::from(code)),
+            "{body}"
+        );
+        assert!(
+            body["message"]
+                .as_str()
+                .is_some_and(|text| !text.is_empty()),
+            "{body}"
+        );
+        assert_eq!(
+            body["requestId"].as_str(),
+            self.header("x-request-id"),
+            "{body}"
+        );
         let at = body["timestamp"].as_str().unwrap();
         assert!(at.ends_with('Z') && at.len() == 24, "{at}");
         assert_eq!(self.header("content-language"), Some("en"));
@@ -356,6 +441,9 @@ impl Answer {
         let data = self.refused(400, "VALIDATION_FAILED");
         let fields = data["fields"].as_array().unwrap();
         let text = |value: &Value| value.as_str().unwrap().to_owned();
-        fields.iter().map(|field| (text(&field["field"]), text(&field["code"]))).collect()
+        fields
+            .iter()
+            .map(|field| (text(&field["field"]), text(&field["code"])))
+            .collect()
     }
 }

@@ -1,7 +1,7 @@
 //! The ledger's words: places, entries, sums, and the policy that feeds accounts.
 
 use serde::{Deserialize, Serialize};
-use sheen_core::id::{EntryId, ReservationId};
+use sheen_core::id::{EntryId, ReservationId, UserId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::Timestamp;
 
@@ -76,6 +76,34 @@ pub struct Entry {
     pub operation: Option<String>,
     /// When.
     pub created_at: Timestamp,
+}
+
+impl Entry {
+    /// An entry that no hold and no operation caused; its id is derived from the account and its
+    /// number.
+    #[must_use]
+    pub fn new(
+        user: &UserId,
+        number: u64,
+        kind: EntryKind,
+        bucket: Bucket,
+        (from, to): (Place, Place),
+        seconds: Seconds,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            id: EntryId::derive(&["entry", user.as_str(), &number.to_string()]),
+            number,
+            kind,
+            bucket,
+            from,
+            to,
+            seconds,
+            reservation: None,
+            operation: None,
+            created_at,
+        }
+    }
 }
 
 /// How accounts are fed and bounded.

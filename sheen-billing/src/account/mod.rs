@@ -23,7 +23,7 @@
 //! 10. A clock that steps back stays, for gifts, usage and caps, on the last day an account saw.
 //!
 //! The rules live in [`decide`], pure; the stores' numbered contracts stand at [`CreditStore`],
-//! [`GrantStore`], [`CreditReader`] and [`CreditSweep`], and the `conformance` feature tests them.
+//! [`GrantStore`], [`CreditReader`], [`CreditSweep`] and [`CreditAudit`], and the `conformance` feature tests them.
 //!
 //! # A build, paid
 //!
@@ -67,16 +67,24 @@
 //! # }
 //! ```
 
+mod audit;
 pub mod decide;
+mod group;
 mod ledger;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod store;
 mod types;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use audit::{Audit, Books, Drift, Figure};
+pub use group::{GroupCommit, GroupSettings};
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
-pub use store::{CreditReader, CreditStore, CreditSweep, GrantStore};
+#[cfg(feature = "postgres")]
+pub use postgres::PgCreditStore;
+pub use store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 pub use types::*;

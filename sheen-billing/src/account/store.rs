@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
 
+use super::audit::{Audit, Drift};
 use super::ledger::{Entry, Totals};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
@@ -138,4 +139,24 @@ pub trait CreditSweep: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     async fn expire(&self, limit: u32) -> Result<u32, StoreError>;
+}
+
+/// Recomputing accounts from their entries and holds, while they are in use.
+///
+/// 1. **V1** Whatever steps are taken at the same time, accounts that only these rules wrote have
+///    no drift.
+/// 2. **V2** Pages go through all accounts in the order of user ids, each once.
+#[async_trait]
+pub trait CreditAudit: Debug + Send + Sync + 'static {
+    /// Names what in the account of `user` its entries and holds do not give (V1).
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn verify(&self, user: &UserId) -> Result<Vec<Drift>, StoreError>;
+
+    /// The same for at most `limit` accounts after the one named, at least one (V1, V2).
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn verify_all(&self, after: Option<&UserId>, limit: u32) -> Result<Audit, StoreError>;
 }

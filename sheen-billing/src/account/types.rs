@@ -76,7 +76,7 @@ pub struct Reserve {
     pub seconds: Seconds,
     /// For which project, where its daily cap counts.
     pub project: Option<ProjectId>,
-    /// How long the hold lives unless it is extended; at most [`Reserve::MAX_TTL`].
+    /// How long the hold lives unless it is extended; longer than [`Reserve::MAX_TTL`] is that.
     pub ttl: Duration,
 }
 
@@ -211,6 +211,24 @@ pub struct Reserved {
     pub balance: Balance,
 }
 
+impl Reserved {
+    /// The hold `reservation` of `seconds`.
+    #[must_use]
+    pub const fn new(
+        reservation: ReservationId,
+        seconds: Seconds,
+        expires_at: Timestamp,
+        balance: Balance,
+    ) -> Self {
+        Self {
+            reservation,
+            seconds,
+            expires_at,
+            balance,
+        }
+    }
+}
+
 /// A hold that was charged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -228,6 +246,20 @@ pub struct Committed {
     pub balance: Balance,
 }
 
+impl Committed {
+    /// A charge of `charged`, nothing returned, nothing short.
+    #[must_use]
+    pub const fn new(reservation: ReservationId, charged: Seconds, balance: Balance) -> Self {
+        Self {
+            reservation,
+            charged,
+            returned: Seconds::ZERO,
+            shortfall: Seconds::ZERO,
+            balance,
+        }
+    }
+}
+
 /// A hold that was given back.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -238,6 +270,18 @@ pub struct Released {
     pub returned: Seconds,
     /// What can be reserved after it.
     pub balance: Balance,
+}
+
+impl Released {
+    /// The hold `reservation` given back, `returned` of it to spend again.
+    #[must_use]
+    pub const fn new(reservation: ReservationId, returned: Seconds, balance: Balance) -> Self {
+        Self {
+            reservation,
+            returned,
+            balance,
+        }
+    }
 }
 
 /// Which cap was met.

@@ -78,6 +78,8 @@
 pub mod conformance;
 mod decide;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -85,5 +87,7 @@ mod types;
 
 pub use decide::*;
 pub use memory::{BuildState, MemoryBuildStore};
+#[cfg(feature = "postgres")]
+pub use postgres::PgBuildStore;
 pub use store::{BuildReader, BuildStore};
 pub use types::*;

@@ -159,6 +159,28 @@ fn k6_a_list_of_keys_is_told_by_place_alone() {
     }
 }
 
+/// failures/auth.md K4: the number of keys tried per call is bounded.
+#[test]
+fn k4_a_list_has_at_most_four_keys() {
+    let list = |n: usize| {
+        (0..n)
+            .map(|at| format!("k{at}:{A}"))
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    assert_eq!(
+        parse(&[("WORKER_SIGNING_KEYS", &list(4))])
+            .unwrap()
+            .keys
+            .len(),
+        4
+    );
+    assert_eq!(
+        refused(&[("WORKER_SIGNING_KEYS", &list(5))]),
+        ["WORKER_SIGNING_KEYS"]
+    );
+}
+
 #[test]
 fn one_secret_and_a_list_are_not_mixed() {
     let list = format!("web:{A}");

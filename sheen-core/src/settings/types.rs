@@ -82,9 +82,9 @@ impl fmt::Debug for ConnectionUrl {
 
 /// More proxies in a row than this are a mistake.
 const MAX_HOPS: u32 = 16;
-/// More keys than this are not needed for any rotation, and each is tried on a call that names
-/// none.
-const MAX_KEYS: usize = 16;
+/// An old key, a new one and a pair for a hurried second rotation: each is tried on a call that
+/// names none (failures/auth.md K4).
+const MAX_KEYS: usize = 4;
 /// More origins than this are a mistake.
 const MAX_ORIGINS: usize = 64;
 

@@ -1,9 +1,12 @@
 //! Quick suggestions (wire.md §8).
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::fields::{FromFields, ObjectReader};
 use super::start::StartRequest;
+use crate::suggest::{Category, Suggestion};
 
 /// What is known of the site that a person wants. Lists that are left out are empty.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -73,17 +76,37 @@ impl FromFields for SuggestRequest {
 #[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
 pub struct SuggestionItem {
     /// `qs-…`, the same in every language.
-    pub id: String,
+    pub id: Cow<'static, str>,
     /// A few words.
-    pub title: String,
+    pub title: Cow<'static, str>,
     /// A sentence.
-    pub description: String,
+    pub description: Cow<'static, str>,
     /// `feature`, `ui`, `seo`, `performance` or `accessibility`.
-    pub category: String,
+    pub category: Cow<'static, str>,
     /// What to ask the worker for.
-    pub prompt: String,
+    pub prompt: Cow<'static, str>,
     /// From 0 to 1.
     pub confidence: f64,
+}
+
+impl From<&Suggestion> for SuggestionItem {
+    fn from(suggestion: &Suggestion) -> Self {
+        let category = match suggestion.category {
+            Category::Feature => "feature",
+            Category::Ui => "ui",
+            Category::Seo => "seo",
+            Category::Performance => "performance",
+            Category::Accessibility => "accessibility",
+        };
+        Self {
+            id: suggestion.id.into(),
+            title: suggestion.title.into(),
+            description: suggestion.description.into(),
+            category: category.into(),
+            prompt: suggestion.prompt.into(),
+            confidence: suggestion.confidence,
+        }
+    }
 }
 
 /// The answer to `POST /v1/suggestions`.

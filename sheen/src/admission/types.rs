@@ -148,6 +148,10 @@ pub enum AdmitOutcome {
         /// That build.
         active: BuildId,
     },
+    /// The update would take its project past the bounds of a
+    /// [`FileSet`](sheen_core::files::FileSet).
+    /// Nothing was written.
+    ProjectTooLarge,
     /// A daily cap would be passed. Nothing was written.
     CapReached {
         /// Which.
@@ -193,6 +197,8 @@ pub enum Charge {
     Released,
     /// The hold had lapsed before.
     Lapsed,
+    /// The hold had been committed or released by the credit routes before.
+    ClosedElsewhere,
 }
 
 /// A build that ended now.

@@ -11,7 +11,7 @@ use sheen::runner::{RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::{SettledObserver, Start, Worker};
 use sheen_core::build::{Build, BuildInput, BuildKind, FailureReason, Status};
 use sheen_core::entropy::SeededEntropy;
-use sheen_core::files::FileSet;
+use sheen_core::files::{FilePath, FileSet};
 use sheen_core::id::{BuildId, ProjectId, UserId, WorkerId};
 use sheen_core::idempotency::StoredAnswer;
 use sheen_core::mode::permit;
@@ -100,6 +100,7 @@ impl Stage {
             worker: Arc::clone(&worker),
             builder: builder.clone(),
             credits: rooms.credits.clone(),
+            records: rooms.idempotency.clone(),
             id: WorkerId::generate(&SeededEntropy::new(3)),
             spawn: Arc::new(TokioRuntime),
             sleep: Arc::new(TokioRuntime),
@@ -284,7 +285,7 @@ async fn no_more_builds_run_at_once_than_configured() {
 }
 
 #[tokio::test]
-async fn an_overdue_build_is_swept_and_its_builder_stopped() {
+async fn the_workers_sweep_ends_what_nobody_claimed() {
     let stage = Stage::set(Vec::new());
     // With the runner shut down nobody claims; its sweep is gone, too, so the worker's is called.
     assert!(stage.runner.shutdown().await);
@@ -297,6 +298,39 @@ async fn an_overdue_build_is_swept_and_its_builder_stopped() {
         Some(FailureReason::TimedOut)
     );
     assert_eq!(stage.worker.sweep(10).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn updates_cannot_grow_a_project_beyond_its_bound() {
+    let stage = Stage::set(Vec::new());
+    let files = |from: usize, count: usize| {
+        let name = |n| FilePath::parse(&format!("f{n}")).unwrap();
+        (from..from + count)
+            .map(|n| (name(n), "x".into()))
+            .collect::<FileSet>()
+    };
+    let start = |kind, files| {
+        let input = BuildInput::new(kind, "good", files);
+        let render = |_: &Admitted| StoredAnswer::new(202, Vec::new(), *b"{}", "req_1");
+        let project = ProjectId::parse("p1").unwrap();
+        let start = Start::new(user("p1"), project, input, Arc::new(render));
+        stage.worker.start(permit(None, None).unwrap(), start)
+    };
+    let id = stage.start("p1", "good").await;
+    stage.ended("p1", &id).await;
+    let update = start(BuildKind::Update, files(0, FileSet::MAX_FILES))
+        .await
+        .unwrap();
+    let AdmitOutcome::Admitted(admitted, _) = update else {
+        panic!("{update:?}")
+    };
+    stage.ended("p1", &admitted.queued.build.id).await;
+    let more = start(BuildKind::Update, files(FileSet::MAX_FILES, 1))
+        .await
+        .unwrap();
+    assert_eq!(more, AdmitOutcome::ProjectTooLarge);
+    let same = start(BuildKind::Update, files(7, 1)).await.unwrap();
+    assert!(matches!(same, AdmitOutcome::Admitted(..)));
 }
 
 #[tokio::test(start_paused = true)]

@@ -82,8 +82,8 @@ impl MemoryReplayStore {
     /// `Full` when the principal's share is used up.
     pub fn claim_now(&self, claim: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
         let digests = Digests::of(&self.key, claim);
-        let now = self.clock.now();
-        self.lock().claim_digested(now, claim, &digests)
+        let mut state = self.lock();
+        state.claim_digested(self.clock.now(), claim, &digests)
     }
 
     /// The state under its lock, for a step across rooms or without async.
@@ -190,8 +190,8 @@ impl ReplayStore for MemoryReplayStore {
     }
 
     async fn v1_marked(&self, principal: &PrincipalId, mark: &V1Mark) -> Result<bool, StoreError> {
-        let now = self.clock.now();
-        Ok(self.lock().v1_marked(now, principal, mark))
+        let state = self.lock();
+        Ok(state.v1_marked(self.clock.now(), principal, mark))
     }
 }
 

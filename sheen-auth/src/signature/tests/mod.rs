@@ -4,6 +4,7 @@ mod body;
 mod canonical;
 mod explain;
 mod fallback;
+mod form;
 mod gate;
 mod keys;
 #[cfg(feature = "locale-order")]

@@ -1,5 +1,5 @@
 //! The suite every credit store must pass: one test per clause of the contracts at
-//! [`CreditStore`], [`GrantStore`], [`CreditReader`] and [`CreditSweep`].
+//! [`CreditStore`], [`GrantStore`], [`CreditReader`], [`CreditSweep`] and [`CreditAudit`].
 //!
 //! Give [`credit_store_conformance!`](crate::credit_store_conformance) an async function that makes
 //! a fresh, empty store of some policy, its clock at noon UTC; it expands to a `#[tokio::test]` per
@@ -47,6 +47,7 @@ mod grant;
 mod read;
 mod reserve;
 mod sweep;
+mod verify;
 mod whole;
 
 use std::any::Any;
@@ -61,13 +62,13 @@ use sheen_core::seconds::Seconds;
 use tokio::task::JoinSet;
 
 use super::{
-    AccountView, Bucket, Commit, CommitOutcome, Committed, CreditPolicy, CreditReader, CreditStore,
-    CreditSweep, Entry, GrantStore, Place, Purchase, PurchaseOutcome, Release, ReleaseOutcome,
-    Released, Reserve, ReserveOutcome, Reserved, Totals,
+    AccountView, Bucket, Commit, CommitOutcome, Committed, CreditAudit, CreditPolicy, CreditReader,
+    CreditStore, CreditSweep, Entry, GrantStore, Place, Purchase, PurchaseOutcome, Release,
+    ReleaseOutcome, Released, Reserve, ReserveOutcome, Reserved, Totals,
 };
 
 #[doc(hidden)]
-pub use self::{close::*, grant::*, read::*, reserve::*, sweep::*, whole::*};
+pub use self::{close::*, grant::*, read::*, reserve::*, sweep::*, verify::*, whole::*};
 
 type Advance = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 type WhileLocked = dyn Fn(UserId, BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync;
@@ -78,6 +79,7 @@ pub struct CreditHarness {
     grants: Arc<dyn GrantStore>,
     reader: Arc<dyn CreditReader>,
     sweep: Arc<dyn CreditSweep>,
+    audit: Arc<dyn CreditAudit>,
     advance: Arc<Advance>,
     while_locked: Box<WhileLocked>,
     guard: Option<Box<dyn Any + Send + Sync>>,
@@ -106,13 +108,14 @@ impl CreditHarness {
         + 'static,
     ) -> Self
     where
-        S: CreditStore + GrantStore + CreditReader + CreditSweep,
+        S: CreditStore + GrantStore + CreditReader + CreditSweep + CreditAudit,
     {
         Self {
             store: store.clone(),
             grants: store.clone(),
             reader: store.clone(),
-            sweep: store,
+            sweep: store.clone(),
+            audit: store,
             advance: Arc::new(advance),
             while_locked: Box::new(while_locked),
             guard: None,
@@ -200,6 +203,7 @@ impl CreditHarness {
         let all = self.reader.totals(None).await.unwrap();
         assert!(all.is_conserved(), "{all:?}");
         for name in names {
+            assert_eq!(self.audit.verify(&user(name)).await.unwrap(), []);
             let entries = self.entries(name).await;
             let mut sums = Totals::NONE;
             for bucket in Bucket::ALL {
@@ -302,6 +306,8 @@ macro_rules! credit_store_conformance {
             s1_a_sweep_takes_the_oldest_expired_first
             s2_a_void_gift_in_an_expired_hold_is_breakage
             s3_sweeping_twice_releases_nothing_twice
+            v1_steps_of_the_same_instant_are_no_drift
+            v2_pages_go_through_every_account_once
         }
     };
     (@each $harness:expr; $($case:ident)*) => {$(

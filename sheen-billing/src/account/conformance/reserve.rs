@@ -201,7 +201,7 @@ pub async fn c12_caps_count_the_days_holds_and_stand_before_credits(
     let outcome = harness.reserve(&of("p1", "op5", 41)).await;
     assert_eq!(outcome, reached(CapKind::Project));
     harness.hold(&of("p1", "op5", 40)).await;
-    let late = harness.hold(&wish("op6", 40)).await;
+    let late = harness.hold(&of("p2", "op6", 40)).await;
     assert_eq!(
         harness.reserve(&wish("op7", 1)).await,
         reached(CapKind::User)
@@ -215,7 +215,7 @@ pub async fn c12_caps_count_the_days_holds_and_stand_before_credits(
         .unwrap();
     harness.forward(13 * 3600).await;
     harness.hold(&of("p1", "op8", 60)).await;
-    harness.hold(&wish("op9", 40)).await;
+    harness.hold(&of("p2", "op9", 40)).await;
     harness.charge(&late.reservation, "c2", 40).await;
     let outcome = harness.reserve(&wish("op10", 1)).await;
     assert!(matches!(

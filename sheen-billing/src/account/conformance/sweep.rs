@@ -1,5 +1,6 @@
 //! S1–S3: releasing what nobody closed.
 
+use super::super::Extend;
 use super::*;
 
 async fn sweep(harness: &CreditHarness, limit: u32) -> u32 {
@@ -37,6 +38,20 @@ pub async fn s1_a_sweep_takes_the_oldest_expired_first(
     assert_eq!(held().await, (201, 0));
     assert_eq!(sweep(&harness, 10).await, 1);
     assert_eq!(held().await, (200, 0), "what has not lapsed stays");
+    // What was closed or extended takes no place from what has lapsed.
+    for operation in ["closed1", "closed2", "kept", "lapsed"] {
+        let ttl = if operation == "lapsed" { 90 } else { 60 };
+        harness.hold(&brief(operation, 10, ttl)).await;
+    }
+    let id = |operation| wish(operation, 10).reservation_id();
+    harness.charge(&id("closed1"), "c", 5).await;
+    harness.give_back(&id("closed2"), "r").await;
+    let extend = Extend::new(id("kept"), Duration::from_secs(3600));
+    harness.store.extend(extend).await.unwrap();
+    harness.forward(91).await;
+    assert_eq!(sweep(&harness, 1).await, 1);
+    assert_eq!(held().await, (210, 0));
+    assert_eq!(sweep(&harness, 10).await, 0);
     harness.check_books(&["ada", "bob"]).await;
 }
 

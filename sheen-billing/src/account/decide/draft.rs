@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use sheen_core::id::{EntryId, ProjectId, ReservationId};
+use sheen_core::id::{ProjectId, ReservationId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Day, Timestamp};
 
@@ -153,18 +153,12 @@ impl<'a> Draft<'a> {
         sums.shift(from, to, seconds).ok_or(DecideError::Corrupt)?;
         self.head.last_entry += 1;
         let number = self.head.last_entry;
-        let user = self.account.user().as_str();
+        let user = self.account.user();
+        let entry = Entry::new(user, number, kind, bucket, (from, to), seconds, self.now);
         self.entries.push(Entry {
-            id: EntryId::derive(&["entry", user, &number.to_string()]),
-            number,
-            kind,
-            bucket,
-            from,
-            to,
-            seconds,
             reservation: cause.reservation.cloned(),
             operation: cause.operation.map(str::to_owned),
-            created_at: self.now,
+            ..entry
         });
         Ok(())
     }

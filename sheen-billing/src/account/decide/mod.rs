@@ -28,8 +28,10 @@
 mod credit;
 mod draft;
 mod hold;
+mod partial;
 mod reserve;
 mod state;
+mod window;
 
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::time::Timestamp;
@@ -41,6 +43,7 @@ pub use self::state::{
     Account, Buckets, Change, CommitRecord, Head, Hold, HoldState, Record, ReserveRecord, Slices,
     StaleChange,
 };
+pub use self::window::Window;
 
 use self::draft::Draft;
 use super::ledger::CreditPolicy;

@@ -6,7 +6,7 @@ use sheen_core::time::Timestamp;
 use super::super::ledger::{CreditPolicy, EntryKind, Place};
 use super::super::types::{CapKind, Reserve, ReserveOutcome, Reserved};
 use super::draft::{Cause, Draft};
-use super::state::{Account, Hold, HoldState, Record, ReserveRecord, Slices};
+use super::state::{Account, Hold, HoldState, Record, ReserveRecord};
 use super::{DecideError, Decision};
 
 /// Decides a reserve (C1–C5, C12).
@@ -47,13 +47,19 @@ pub fn reserve(
         operation: Some(wish.operation.as_str()),
     };
     let slices = draft.take(EntryKind::Reserve, Place::Held, wish.seconds, cause)?;
-    let hold = opened(&draft, wish, slices, draft.now.plus(ttl));
+    let expires_at = now.plus(ttl);
+    let mut hold = Hold::new(
+        reservation.clone(),
+        draft.today,
+        HoldState::Open { slices, expires_at },
+    );
+    hold.project.clone_from(&wish.project);
     draft.count(&hold, Seconds::ZERO, wish.seconds)?;
     draft.put(&hold, hold.state);
     let answer = Reserved {
         reservation,
         seconds: wish.seconds,
-        expires_at: draft.now.plus(ttl),
+        expires_at,
         balance: draft.balance()?,
     };
     let record = ReserveRecord {
@@ -67,15 +73,6 @@ pub fn reserve(
         ReserveOutcome::Reserved(answer),
         draft.finish(Some(record)),
     ))
-}
-
-fn opened(draft: &Draft<'_>, wish: &Reserve, slices: Slices, expires_at: Timestamp) -> Hold {
-    Hold {
-        reservation: wish.reservation_id(),
-        project: wish.project.clone(),
-        day: draft.today,
-        state: HoldState::Open { slices, expires_at },
-    }
 }
 
 /// Caps before credits (wire.md §15).

@@ -124,6 +124,19 @@ pub struct Hold {
     pub state: HoldState,
 }
 
+impl Hold {
+    /// A hold for no project.
+    #[must_use]
+    pub const fn new(reservation: ReservationId, day: Day, state: HoldState) -> Self {
+        Self {
+            reservation,
+            project: None,
+            day,
+            state,
+        }
+    }
+}
+
 /// Where a hold stands. Only an open one has seconds and an expiry: an ended one keeps nothing
 /// that could be spent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -158,6 +171,19 @@ pub struct ReserveRecord {
     pub answer: Reserved,
 }
 
+impl ReserveRecord {
+    /// A reserve of `seconds` for no project, and its answer.
+    #[must_use]
+    pub const fn new(seconds: Seconds, ttl: Duration, answer: Reserved) -> Self {
+        Self {
+            seconds,
+            project: None,
+            ttl,
+            answer,
+        }
+    }
+}
+
 /// What a commit asked, and its answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -166,6 +192,14 @@ pub struct CommitRecord {
     pub seconds: Seconds,
     /// The answer as it was given; it names the hold that was asked for.
     pub answer: Committed,
+}
+
+impl CommitRecord {
+    /// A commit of `seconds`, and its answer.
+    #[must_use]
+    pub const fn new(seconds: Seconds, answer: Committed) -> Self {
+        Self { seconds, answer }
+    }
 }
 
 /// An operation id that was used, and what for.
@@ -214,19 +248,22 @@ pub struct StaleChange {
 
 /// An account as decisions see it: its head, its holds, and the operations done.
 ///
-/// An adapter need not load all: the open holds, and the hold and the record that the command
-/// names, are enough.
+/// An adapter need not load all: the lapsed holds, the hold and the record that the command names,
+/// the sums of the projects concerned, and [how many more](Self::put_unlisted) holds are open, are
+/// enough.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Account {
     user: UserId,
     version: u64,
     head: Head,
-    holds: BTreeMap<ReservationId, Hold>,
-    open: BTreeSet<(Timestamp, ReservationId)>,
+    pub(super) holds: BTreeMap<ReservationId, Hold>,
+    pub(super) open: BTreeSet<(Timestamp, ReservationId)>,
+    pub(super) unlisted: usize,
+    pub(super) unlisted_until: Option<Timestamp>,
     projects: BTreeMap<ProjectId, Seconds>,
-    reserves: BTreeMap<OperationId, ReserveRecord>,
-    commits: BTreeMap<OperationId, CommitRecord>,
-    releases: BTreeMap<OperationId, Released>,
+    pub(super) reserves: BTreeMap<OperationId, ReserveRecord>,
+    pub(super) commits: BTreeMap<OperationId, CommitRecord>,
+    pub(super) releases: BTreeMap<OperationId, Released>,
 }
 
 impl Account {
@@ -264,6 +301,8 @@ impl Account {
             head,
             holds: BTreeMap::new(),
             open: BTreeSet::new(),
+            unlisted: 0,
+            unlisted_until: None,
             projects: BTreeMap::new(),
             reserves: BTreeMap::new(),
             commits: BTreeMap::new(),
@@ -364,10 +403,10 @@ impl Account {
         self.holds.values()
     }
 
-    /// How many holds are open, lapsed but unswept ones counted.
+    /// How many holds are open, lapsed but unswept ones and unlisted ones counted.
     #[must_use]
     pub fn open_holds(&self) -> usize {
-        self.open.len()
+        self.open.len().saturating_add(self.unlisted)
     }
 
     /// Open holds whose expiry is not after `now`, oldest expiry first.
@@ -378,19 +417,27 @@ impl Account {
             .filter_map(|(_, id)| self.holds.get(id))
     }
 
-    pub(super) fn project(&self, project: &ProjectId) -> Seconds {
+    /// What a project's holds of the head's day hold or charged.
+    #[must_use]
+    pub fn project(&self, project: &ProjectId) -> Seconds {
         self.projects.get(project).copied().unwrap_or_default()
     }
 
-    pub(super) fn reserved(&self, operation: &OperationId) -> Option<&ReserveRecord> {
+    /// The reserve that used this operation id.
+    #[must_use]
+    pub fn reserved(&self, operation: &OperationId) -> Option<&ReserveRecord> {
         self.reserves.get(operation)
     }
 
-    pub(super) fn committed(&self, operation: &OperationId) -> Option<&CommitRecord> {
+    /// The commit that used this operation id.
+    #[must_use]
+    pub fn committed(&self, operation: &OperationId) -> Option<&CommitRecord> {
         self.commits.get(operation)
     }
 
-    pub(super) fn released(&self, operation: &OperationId) -> Option<&Released> {
+    /// The answer of the release that used this operation id.
+    #[must_use]
+    pub fn released(&self, operation: &OperationId) -> Option<&Released> {
         self.releases.get(operation)
     }
 }

@@ -1,8 +1,9 @@
 //! Accounts in memory.
 
+mod audit;
 mod state;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sheen_core::error::StoreError;
@@ -10,8 +11,9 @@ use sheen_core::id::{ReservationId, UserId};
 use sheen_core::time::Clock;
 
 pub use self::state::CreditState;
+use super::audit::{Audit, Drift};
 use super::ledger::{CreditPolicy, Entry, Totals};
-use super::store::{CreditReader, CreditStore, CreditSweep, GrantStore};
+use super::store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
     Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
@@ -19,8 +21,8 @@ use super::types::{
 
 /// A credit store in memory, for one process: nothing outlives it.
 ///
-/// It is bounded twice: a new account past its capacity, and a reserve or purchase past
-/// [`CreditState::MAX_ENTRIES`] entries in all, is refused as
+/// It is bounded twice: a new account past its capacity, and a reserve or purchase past its
+/// entries in all ([`CreditState::MAX_ENTRIES`] unless said otherwise), is refused as
 /// [`Full`](sheen_core::error::StoreErrorKind::Full); nothing is forgotten to make room. What ends
 /// a hold always goes through.
 #[derive(Debug)]
@@ -39,6 +41,13 @@ impl MemoryCreditStore {
         }
     }
 
+    /// The same store with another bound on the entries that reserves and purchases may fill.
+    #[must_use]
+    pub fn with_max_entries(self, max_entries: usize) -> Self {
+        self.lock().bound_entries(max_entries);
+        self
+    }
+
     /// The accounts themselves, for a step across rooms; take locks in the order idempotency,
     /// builds, credits, log, and read the clock once they are held.
     pub fn lock(&self) -> MutexGuard<'_, CreditState> {
@@ -47,12 +56,13 @@ impl MemoryCreditStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// [`Self::lock`], unless another holds it now.
+    /// [`Self::lock`], unless another holds it now: for a test that watches who does.
+    #[cfg(any(test, feature = "testing"))]
     pub fn try_lock(&self) -> Option<MutexGuard<'_, CreditState>> {
         match self.state.try_lock() {
             Ok(guard) => Some(guard),
-            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
-            Err(TryLockError::WouldBlock) => None,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(std::sync::TryLockError::WouldBlock) => None,
         }
     }
 }
@@ -127,5 +137,16 @@ impl CreditSweep for MemoryCreditStore {
     async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
         let mut state = self.lock();
         state.expire(self.clock.now(), limit)
+    }
+}
+
+#[async_trait]
+impl CreditAudit for MemoryCreditStore {
+    async fn verify(&self, user: &UserId) -> Result<Vec<Drift>, StoreError> {
+        Ok(self.lock().verify(user))
+    }
+
+    async fn verify_all(&self, after: Option<&UserId>, limit: u32) -> Result<Audit, StoreError> {
+        Ok(self.lock().verify_all(after, limit))
     }
 }

@@ -1,6 +1,7 @@
 //! The accounts of one process and their synchronous steps.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{PaymentId, ReservationId, UserId};
@@ -38,7 +39,8 @@ struct Ledger {
 type Step<O> = Result<Decision<O>, DecideError>;
 
 impl CreditState {
-    /// The entries that reserves and purchases may fill, over all accounts.
+    /// The entries that reserves and purchases may fill, over all accounts, unless
+    /// [`Self::bound_entries`] says otherwise.
     pub const MAX_ENTRIES: usize = 10_000_000;
     /// The most commands of one batch.
     pub const MAX_BATCH: usize = 1_000;
@@ -56,6 +58,11 @@ impl CreditState {
             expiries: BTreeSet::new(),
             entries: 0,
         }
+    }
+
+    /// Sets how many entries reserves and purchases may fill, over all accounts.
+    pub const fn bound_entries(&mut self, max_entries: usize) {
+        self.max_entries = max_entries;
     }
 
     /// How accounts are fed and bounded.
@@ -274,6 +281,15 @@ impl CreditState {
     /// Every account, in the order of user ids.
     pub fn accounts(&self) -> impl Iterator<Item = &Account> {
         self.ledgers.values().map(|ledger| &ledger.account)
+    }
+
+    pub(super) fn account(&self, user: &UserId) -> Option<&Account> {
+        self.ledgers.get(user).map(|ledger| &ledger.account)
+    }
+
+    pub(super) fn accounts_from(&self, from: Bound<&UserId>) -> impl Iterator<Item = &Account> {
+        let range = self.ledgers.range::<UserId, _>((from, Bound::Unbounded));
+        range.map(|(_, ledger)| &ledger.account)
     }
 
     /// Releases at most `limit` lapsed holds, oldest expiry first, one change an account.

@@ -1,0 +1,309 @@
+//! The settings of the example worker: the family's, and its own (wire.md §14 and §15).
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use sheen_auth::signature::{KeyRing, ModeError, Modes, SigningKey};
+use sheen_auth::token::{ViewerTokens, derive_secret};
+use sheen_core::entropy::Entropy;
+use sheen_core::id::{KeyId, PrincipalId};
+use sheen_core::seconds::Seconds;
+use sheen_core::secret::Secret;
+use sheen_core::settings::{SIGNATURE_MODE, Settings, SettingsError, Variables};
+use zeroize::Zeroizing;
+
+/// What the example worker is told when it starts.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct WorkerSettings {
+    /// The settings of every worker. Its keys have moved to [`Self::keys`].
+    pub family: Settings,
+    /// The keys that verify, all of one principal; none when no secret was given.
+    pub keys: Option<KeyRing>,
+    /// What signs viewer tokens, the first one, and verifies them: `VIEWER_TOKEN_SECRET` as it is,
+    /// so that a front end that has it may issue its own, or a secret derived from each key.
+    pub viewer_secrets: Vec<Secret>,
+    /// How far each key's rollout has come.
+    pub modes: Modes,
+    /// `DAILY_GIFT_SECONDS`: what every account gets each UTC day. Default 900.
+    pub daily_gift: Seconds,
+    /// `WELCOME_BONUS_SECONDS`: what an account gets once. Default 1800.
+    pub welcome_bonus: Seconds,
+    /// `SHEEN_BUILD_COMMAND`: run in each build's folder.
+    pub build_command: Option<String>,
+    /// `SHEEN_PREVIEW_DIR`: where sites are published. Default a temporary folder.
+    pub preview_dir: Option<PathBuf>,
+    /// `SHEEN_BUILDS`: builds at a time. Default 2.
+    pub builds: usize,
+}
+
+/// A worker asked to run this many builds on one machine is misconfigured.
+const MAX_BUILDS: u32 = 64;
+/// More seconds than this are no gift but a typing error: a year.
+const MAX_GIFT: u32 = 366 * 24 * 3600;
+
+impl WorkerSettings {
+    /// Reads pairs of name and value, as from `std::env::vars_os()`.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn parse<N: Into<OsString>, V: Into<OsString>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Result<Self, SettingsError> {
+        let mut variables = Variables::new(pairs);
+        let mut family = Settings::read(&mut variables);
+        let viewer_secrets = viewer_secrets(&mut family);
+        let ids: Vec<KeyId> = family.keys.iter().map(|key| key.id.clone()).collect();
+        let keys = read_ring(&mut variables, &mut family);
+        let modes = read_modes(&mut variables, &family, &ids);
+        let seconds = |variables: &mut Variables, name, default| {
+            Seconds::from_u32(variables.number(name, default, 0..=MAX_GIFT))
+        };
+        let settings = Self {
+            family,
+            keys,
+            viewer_secrets,
+            modes,
+            daily_gift: seconds(&mut variables, "DAILY_GIFT_SECONDS", 900),
+            welcome_bonus: seconds(&mut variables, "WELCOME_BONUS_SECONDS", 1800),
+            build_command: variables.text("SHEEN_BUILD_COMMAND").map(str::to_owned),
+            preview_dir: variables.text("SHEEN_PREVIEW_DIR").map(PathBuf::from),
+            builds: usize::try_from(variables.number("SHEEN_BUILDS", 2, 1..=MAX_BUILDS))
+                .unwrap_or(2),
+        };
+        variables.finish(settings)
+    }
+
+    /// What an operator must be told at the start, loudly: something was asked for that this
+    /// worker does not do.
+    #[must_use]
+    pub fn warnings(&self) -> Vec<&'static str> {
+        let family = &self.family;
+        let told = [
+            (
+                family.database_url.is_some(),
+                "DATABASE_URL is set but this worker keeps everything in memory: a restart forgets it",
+            ),
+            (
+                family.redis_url.is_some(),
+                "REDIS_URL is set but this worker keeps everything in memory: a restart forgets it",
+            ),
+            (
+                family.demo == Some(true),
+                "SHEEN_DEMO is on but this worker has no demo page",
+            ),
+            (
+                !family.limits,
+                "SHEEN_LIMITS=off: NO RATE LIMITS, for load tests only",
+            ),
+        ];
+        told.into_iter()
+            .filter(|(holds, _)| *holds)
+            .map(|(_, text)| text)
+            .collect()
+    }
+}
+
+/// The variables of which one gives the worker its keys.
+const KEY_VARIABLES: [&str; 2] = ["WORKER_SHARED_SECRET", "WORKER_SIGNING_KEYS"];
+
+/// Adds a secret of this run's own to an environment that has none; gives its text too.
+pub fn with_a_secret(
+    mut environment: Vec<(OsString, OsString)>,
+    entropy: &dyn Entropy,
+) -> (Vec<(OsString, OsString)>, Option<Zeroizing<String>>) {
+    if environment
+        .iter()
+        .any(|(name, _)| KEY_VARIABLES.iter().any(|known| name == known))
+    {
+        return (environment, None);
+    }
+    let mut bytes = Zeroizing::new([0_u8; 32]);
+    entropy.fill(&mut *bytes);
+    let text = Zeroizing::new(const_hex::encode(*bytes));
+    environment.push((KEY_VARIABLES[0].into(), text.as_str().into()));
+    (environment, Some(text))
+}
+
+fn viewer_secrets(family: &mut Settings) -> Vec<Secret> {
+    if let Some(secret) = family.viewer_token_secret.take() {
+        return vec![secret];
+    }
+    let keys = family.keys.iter().take(ViewerTokens::MAX_SECRETS);
+    keys.map(|key| derive_secret(&key.secret, "viewer-token"))
+        .collect()
+}
+
+fn read_ring(variables: &mut Variables, family: &mut Settings) -> Option<KeyRing> {
+    let keys = std::mem::take(&mut family.keys);
+    if keys.is_empty() {
+        return None;
+    }
+    // All keys of one worker's settings are one principal (wire.md §15).
+    let principal = PrincipalId::parse("settings").ok()?;
+    let keys = keys
+        .into_iter()
+        .map(|key| SigningKey::new(key.id, principal.clone(), key.secret))
+        .collect();
+    match KeyRing::new(keys) {
+        Ok(ring) => Some(ring),
+        Err(error) => {
+            variables.refuse("WORKER_SIGNING_KEYS", error.to_string());
+            None
+        }
+    }
+}
+
+fn read_modes(variables: &mut Variables, family: &Settings, ids: &[KeyId]) -> Modes {
+    let modes: Modes = match family.signature_mode.as_deref().map(str::parse) {
+        None => return Modes::default(),
+        Some(Ok(modes)) => modes,
+        Some(Err(error)) => {
+            // Not what stands there: it could be a secret set in the wrong place.
+            let wanted = match error {
+                ModeError::Twice(_) => "gives one key two modes".to_owned(),
+                other => other.to_string(),
+            };
+            variables.refuse(SIGNATURE_MODE, wanted);
+            return Modes::default();
+        }
+    };
+    // A typing error would leave the key that was meant in a laxer mode than believed.
+    if !modes.keys().all(|id| ids.contains(id)) {
+        variables.refuse(SIGNATURE_MODE, "names a key that is not there");
+    }
+    modes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sheen_auth::signature::Mode;
+    use sheen_core::entropy::SeededEntropy;
+
+    const A: &str = "a-secret-of-more-than-thirty-two-bytes-A";
+    const B: &str = "a-secret-of-more-than-thirty-two-bytes-B";
+
+    #[test]
+    fn nothing_set_is_the_defaults() {
+        let settings = WorkerSettings::parse::<&str, &str>([]).unwrap();
+        assert_eq!(settings.daily_gift, Seconds::from_u32(900));
+        assert_eq!(settings.welcome_bonus, Seconds::from_u32(1800));
+        assert_eq!(settings.builds, 2);
+        assert!(settings.build_command.is_none() && settings.preview_dir.is_none());
+        assert!(settings.keys.is_none());
+        assert_eq!(settings.modes, Modes::all(Mode::Dual));
+        assert_eq!(settings.warnings(), Vec::<&str>::new());
+    }
+
+    #[test]
+    fn an_environment_without_keys_gets_one_for_this_run() {
+        let (environment, secret) = with_a_secret(Vec::new(), &SeededEntropy::new(1));
+        let secret = secret.unwrap();
+        assert_eq!(secret.len(), 64);
+        let settings = WorkerSettings::parse(environment.clone()).unwrap();
+        assert_eq!(
+            settings.keys.unwrap().signing_key().id().as_str(),
+            "default"
+        );
+        let (same, none) = with_a_secret(environment.clone(), &SeededEntropy::new(2));
+        assert_eq!((same, none), (environment, None));
+        // Set to nothing is not the same as not set: something meant to give one and did not.
+        let empty = vec![("WORKER_SHARED_SECRET".into(), "".into())];
+        let (empty, none) = with_a_secret(empty, &SeededEntropy::new(3));
+        assert!(none.is_none() && WorkerSettings::parse(empty).is_err());
+    }
+
+    #[test]
+    fn everything_set_is_read() {
+        let keys = format!("web:{A},ops:{B}");
+        let settings = WorkerSettings::parse([
+            ("WORKER_SIGNING_KEYS", keys.as_str()),
+            ("SHEEN_SIGNATURE_MODE", "ops=shadow"),
+            ("DAILY_GIFT_SECONDS", "0"),
+            ("WELCOME_BONUS_SECONDS", "60"),
+            ("SHEEN_BUILD_COMMAND", "npm run build"),
+            ("SHEEN_PREVIEW_DIR", "/srv/previews"),
+            ("SHEEN_BUILDS", "8"),
+            ("SHEEN_LIMITS", "off"),
+            ("DATABASE_URL", "postgres://db"),
+            ("REDIS_URL", "redis://cache"),
+        ])
+        .unwrap();
+        let ring = settings.keys.as_ref().unwrap();
+        assert_eq!(ring.signing_key().id().as_str(), "web");
+        assert_eq!(
+            settings.modes.of(ring.by_id("ops").unwrap().id()),
+            Mode::Shadow
+        );
+        assert_eq!(settings.daily_gift, Seconds::ZERO);
+        assert_eq!(settings.build_command.as_deref(), Some("npm run build"));
+        assert_eq!(settings.preview_dir, Some(PathBuf::from("/srv/previews")));
+        assert_eq!(settings.builds, 8);
+        assert_eq!(settings.warnings().len(), 3);
+        assert_eq!(settings.viewer_secrets.len(), 2);
+        let shown = format!("{settings:?}");
+        assert!(!shown.contains(A) && !shown.contains(B), "{shown}");
+    }
+
+    #[test]
+    fn the_familys_problems_and_its_own_come_together() {
+        let error = WorkerSettings::parse([
+            ("WORKER_SHARED_SECRET", "short"),
+            ("SHEEN_SIGNATURE_MODE", "strict"),
+            ("SHEEN_BUILDS", "0"),
+            ("DAILY_GIFT_SECONDS", "15m"),
+            ("WELCOME_BONUS_SECONDS", "-1"),
+            ("NEXT_PUBLIC_WORKER_URL", "x"),
+        ])
+        .unwrap_err();
+        let names: Vec<_> = error
+            .problems()
+            .iter()
+            .map(|problem| &*problem.variable)
+            .collect();
+        assert_eq!(
+            names,
+            [
+                "WORKER_SHARED_SECRET",
+                "SHEEN_SIGNATURE_MODE",
+                "DAILY_GIFT_SECONDS",
+                "WELCOME_BONUS_SECONDS",
+                "SHEEN_BUILDS",
+                "NEXT_PUBLIC_WORKER_URL",
+            ]
+        );
+    }
+
+    #[test]
+    fn two_keys_with_one_secret_are_told_once() {
+        let keys = format!("web:{A},ops:{A}");
+        let error = WorkerSettings::parse([
+            ("WORKER_SIGNING_KEYS", keys.as_str()),
+            ("SHEEN_SIGNATURE_MODE", "web=enforce-v2,ops=dual"),
+        ])
+        .unwrap_err();
+        assert_eq!(error.problems().len(), 1, "{error}");
+        assert_eq!(error.problems()[0].variable, "WORKER_SIGNING_KEYS");
+        assert!(!error.to_string().contains(A), "{error}");
+    }
+
+    #[test]
+    fn a_mode_for_a_key_that_is_not_there_is_refused() {
+        let keys = format!("web:{A}");
+        for modes in ["wbe=enforce-v2", "web=dual,web=shadow", "web=", "=dual"] {
+            let pairs = [
+                ("WORKER_SIGNING_KEYS", keys.as_str()),
+                ("SHEEN_SIGNATURE_MODE", modes),
+            ];
+            let error = WorkerSettings::parse(pairs).unwrap_err();
+            assert_eq!(
+                error.problems()[0].variable,
+                "SHEEN_SIGNATURE_MODE",
+                "{modes}"
+            );
+        }
+        let pairs = [("SHEEN_SIGNATURE_MODE", "web=dual")];
+        assert!(WorkerSettings::parse(pairs).is_err());
+    }
+}

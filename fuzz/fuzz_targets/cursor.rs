@@ -1,0 +1,4 @@
+//! See [`sheen_fuzz::cursor`].
+#![cfg_attr(fuzzing, no_main)]
+
+sheen_fuzz::target!(cursor);

@@ -1,0 +1,4 @@
+//! See [`sheen_fuzz::frame`].
+#![cfg_attr(fuzzing, no_main)]
+
+sheen_fuzz::target!(frame);

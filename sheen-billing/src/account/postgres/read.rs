@@ -1,0 +1,121 @@
+//! Reading accounts.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use sheen_core::error::StoreError;
+use sheen_core::id::{ReservationId, UserId};
+use sheen_core::postgres::{row, rows, step_error};
+use sheen_core::time::Timestamp;
+use sqlx::Row;
+use sqlx::postgres::PgRow;
+
+use super::PgCreditStore;
+use super::rows::{KINDS, PLACES, bucket_text, corrupt, kind_text, named, place_text, seconds};
+use super::step::Loaded;
+use crate::account::decide;
+use crate::account::ledger::{Entry, Totals};
+use crate::account::store::CreditReader;
+use crate::account::types::{AccountView, Bucket};
+
+impl PgCreditStore {
+    pub(super) async fn read_holders(
+        &self,
+        asked: &[&str],
+        holders: &mut BTreeMap<ReservationId, UserId>,
+    ) -> Result<(), StoreError> {
+        let found = rows(&self.pool, || {
+            sqlx::query(include_str!("sql/holders.sql")).bind(asked)
+        })
+        .await?;
+        for row in &found {
+            let reservation: &str = row.try_get("reservation_id").map_err(step_error)?;
+            let user: &str = row.try_get("user_id").map_err(step_error)?;
+            holders.insert(
+                ReservationId::parse(reservation).map_err(corrupt)?,
+                UserId::parse(user).map_err(corrupt)?,
+            );
+        }
+        Ok(())
+    }
+}
+
+fn entry(user: &UserId, row: &PgRow) -> Result<Entry, StoreError> {
+    let text = |column: &str| row.try_get::<&str, _>(column).map_err(step_error);
+    let number = |column: &str| row.try_get::<i64, _>(column).map_err(step_error);
+    let place = |column: &str| named(&PLACES, place_text, text(column)?);
+    let mut entry = Entry::new(
+        user,
+        u64::try_from(number("number")?).map_err(corrupt)?,
+        named(&KINDS, kind_text, text("kind")?)?,
+        named(&Bucket::ALL, bucket_text, text("bucket")?)?,
+        (place("from_place")?, place("to_place")?),
+        seconds(number("seconds")?)?,
+        Timestamp::from_millis(number("created_ms")?),
+    );
+    let reservation: Option<&str> = row.try_get("reservation_id").map_err(step_error)?;
+    let reservation = reservation.map(ReservationId::parse).transpose();
+    entry.reservation = reservation.map_err(corrupt)?;
+    entry.operation = row.try_get("operation").map_err(step_error)?;
+    Ok(entry)
+}
+
+#[async_trait]
+impl CreditReader for PgCreditStore {
+    async fn views(&self, users: &[UserId]) -> Result<Vec<AccountView>, StoreError> {
+        let asked: Vec<_> = users.iter().map(|user| user.as_str()).collect();
+        let found = rows(&self.pool, || {
+            sqlx::query(include_str!("sql/views.sql")).bind(&asked)
+        })
+        .await?;
+        let view = |row| {
+            let loaded = Loaded::read(row)?.ok_or_else(|| corrupt("no state for a view"))?;
+            let view = decide::view(&loaded.account()?, loaded.now(), &self.policy);
+            Ok(view?)
+        };
+        found.iter().map(view).collect()
+    }
+
+    async fn holder(&self, reservation: &ReservationId) -> Result<Option<UserId>, StoreError> {
+        let asked = [reservation.as_str()];
+        let mut holders = BTreeMap::new();
+        self.read_holders(&asked, &mut holders).await?;
+        Ok(holders.remove(reservation))
+    }
+
+    async fn entries(
+        &self,
+        user: &UserId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let after = i64::try_from(after).unwrap_or(i64::MAX);
+        let found = rows(&self.pool, || {
+            sqlx::query(include_str!("sql/entries.sql"))
+                .bind(user.as_str())
+                .bind(after)
+                .bind(i64::from(limit))
+        })
+        .await?;
+        found.iter().map(|row| entry(user, row)).collect()
+    }
+
+    async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError> {
+        let summed = row(&self.pool, || {
+            sqlx::query(include_str!("sql/totals.sql")).bind(user.map(UserId::as_str))
+        })
+        .await?
+        .ok_or_else(|| corrupt("no row for totals"))?;
+        let sum = |column: &str| {
+            let text: &str = summed.try_get(column).map_err(step_error)?;
+            seconds(text.parse().map_err(corrupt)?)
+        };
+        Ok(Totals {
+            granted: sum("granted")?,
+            available: sum("available")?,
+            held: sum("held")?,
+            charged: sum("charged")?,
+            breakage: sum("breakage")?,
+        })
+    }
+}

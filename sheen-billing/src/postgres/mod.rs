@@ -1,0 +1,36 @@
+//! This crate's part of a PostgreSQL database.
+//!
+//! It lives in the schema `sheen`, beside what `sheen-core` makes there and through the same
+//! runner. The store over it is [`PgCreditStore`](crate::account::PgCreditStore).
+
+use sheen_core::postgres::{MigrateError, Migration, Migrations};
+use sqlx::postgres::PgPool;
+
+/// The tables and functions of accounts.
+pub const MIGRATIONS: Migrations = Migrations::new(
+    "sheen-billing",
+    &[
+        Migration::new(
+            1,
+            "credits",
+            include_str!("migrations/0001_credits.up.sql"),
+            include_str!("migrations/0001_credits.down.sql"),
+        ),
+        Migration::new(
+            2,
+            "credit steps",
+            include_str!("migrations/0002_credit_steps.up.sql"),
+            include_str!("migrations/0002_credit_steps.down.sql"),
+        ),
+    ],
+);
+
+/// Brings the database up to date: what `sheen-core` keeps there, whose words and clock the
+/// accounts use, then the accounts.
+///
+/// # Errors
+/// As [`Migrations::up`].
+pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
+    sheen_core::postgres::migrate(pool).await?;
+    MIGRATIONS.up(pool).await
+}

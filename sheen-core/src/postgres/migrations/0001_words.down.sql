@@ -1,0 +1,2 @@
+DROP FUNCTION sheen.now_ms();
+DROP DOMAIN sheen.id;

@@ -1,0 +1,1 @@
+DELETE FROM sheen.migrations WHERE crate = $1 AND version = $2

@@ -1,0 +1,1 @@
+INSERT INTO sheen.migrations (crate, version, name, checksum) VALUES ($1, $2, $3, $4)

@@ -1,0 +1,1 @@
+SELECT to_regclass('sheen.migrations') IS NOT NULL

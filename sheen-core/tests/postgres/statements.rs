@@ -1,0 +1,127 @@
+//! How many statements a step is, by the server's own count, and that each can be prepared.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sheen_core::build::{
+    Authority, BuildKind, BuildReader, BuildStore, Deadlines, Ending, FailureReason, Finish,
+    PgBuildStore,
+};
+use sheen_core::seconds::Seconds;
+use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
+
+use super::support::count;
+use super::{World, new_build, worker};
+
+fn deployed() -> Ending {
+    Ending::Deployed {
+        preview_url: "/preview/1/".into(),
+        seconds: Seconds::from_u32(3),
+    }
+}
+
+#[tokio::test]
+async fn a_step_is_one_statement_in_the_usual_case() {
+    let world = World::new().await;
+    // A server of one's own needs shared_preload_libraries = 'pg_stat_statements'.
+    sqlx::raw_sql("CREATE EXTENSION pg_stat_statements")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let store = &world.store;
+    count(&world).await;
+
+    world.started(new_build(1, "u", "p")).await;
+    assert_eq!(count(&world).await, 1, "start of a new project");
+    let busy = new_build(2, "u", "p");
+    store.start(busy).await.unwrap();
+    assert_eq!(count(&world).await, 1, "refused start");
+    let build = world.claimed().await.build;
+    assert_eq!(count(&world).await, 1, "claim");
+    store.claim(&worker()).await.unwrap();
+    assert_eq!(count(&world).await, 1, "claim of an empty queue");
+    for _ in 0..3 {
+        store.beat(&build.id, build.token).await.unwrap();
+        assert_eq!(count(&world).await, 1, "heartbeat of an own claim");
+    }
+    let by = Authority::Claim(build.token);
+    let finish = Finish::new(build.id.clone(), by, deployed());
+    store.finish(finish.clone()).await.unwrap();
+    assert_eq!(count(&world).await, 1, "finish of an own claim");
+    store.finish(finish).await.unwrap();
+    assert_eq!(count(&world).await, 1, "its repeat");
+    world.started(new_build(3, "u", "p")).await;
+    assert_eq!(count(&world).await, 1, "start of a known project");
+    let mut beside = new_build(4, "u", "p");
+    beside.allow_concurrent = true;
+    world.started(beside).await;
+    assert_eq!(count(&world).await, 1, "start beside another build");
+    let mut update = new_build(5, "u", "p");
+    update.allow_concurrent = true;
+    update.input.kind = BuildKind::Update;
+    world.started(update).await;
+    assert_eq!(count(&world).await, 2, "update: the files it is laid over");
+    store.overdue(10).await.unwrap();
+    assert_eq!(count(&world).await, 1, "sweep's list");
+}
+
+#[tokio::test]
+async fn a_step_over_unknown_state_is_a_load_and_an_apply() {
+    let world = World::new().await;
+    sqlx::raw_sql("CREATE EXTENSION pg_stat_statements")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    world.started(new_build(1, "u", "p")).await;
+    let build = world.claimed().await.build;
+    // Another process: it remembers nothing.
+    let other = Arc::new(PgBuildStore::new(world.pool.clone(), Deadlines::default()));
+    count(&world).await;
+    other.beat(&build.id, build.token).await.unwrap();
+    assert_eq!(count(&world).await, 2);
+    // What the first process remembers is stale by one heartbeat: a miss, then the write.
+    world.advance(Duration::from_millis(5)).await;
+    other.beat(&build.id, build.token).await.unwrap();
+    count(&world).await;
+    world.store.beat(&build.id, build.token).await.unwrap();
+    assert_eq!(count(&world).await, 2);
+    let ending = Ending::Failed {
+        reason: FailureReason::Cancelled,
+        error: "called off".into(),
+    };
+    let finish = Finish::new(build.id, Authority::Owner(build.user), ending);
+    world.store.finish(finish).await.unwrap();
+    assert_eq!(count(&world).await, 2);
+}
+
+#[tokio::test]
+async fn every_statement_can_be_prepared() {
+    let world = World::new().await;
+    let mut connection = world.database.connection().await;
+    for folder in [
+        "src/postgres/sql",
+        "src/build/postgres/sql",
+        "src/idempotency/postgres/sql",
+    ] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+        let mut prepared = 0;
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+            // Scripts of several statements; the tests run them.
+            if matches!(
+                &*name,
+                "migration_table_create.sql" | "test_clock_install.sql"
+            ) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let statement = AssertSqlSafe(text).into_sql_str();
+            let outcome = (&mut connection).prepare(statement).await;
+            assert!(outcome.is_ok(), "{name}: {outcome:?}");
+            prepared += 1;
+        }
+        assert!(prepared >= 5, "{folder:?}");
+    }
+}
