@@ -3,7 +3,25 @@
 //! The programs are `worker` (the family as a server), `drive` (a caller that follows a build)
 //! and `sign` (the headers of one call). This library is for them alone and is not published.
 
+pub mod bar;
+pub mod call;
+pub mod follow;
 pub mod preview;
+pub mod quote;
+pub mod secret;
 pub mod settings;
 pub mod site;
 pub mod sse;
+
+/// Tells an error and what led to it, each on a line of its own, on standard error.
+pub fn report(error: &(dyn std::error::Error + 'static)) {
+    use std::io::Write;
+    let mut text = format!("error: {error}\n");
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text += &format!("  because {error}\n");
+        cause = error.source();
+    }
+    // Nobody is left to be told when standard error is closed.
+    let _closed = std::io::stderr().write_all(text.as_bytes());
+}

@@ -10,10 +10,13 @@ use examples::site::build::SiteBuilder;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::Worker;
+use sheen_auth::address::ForwardedFor;
+use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
 use sheen_auth::replay::MemoryReplayStore;
 use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
+use sheen_axum::limit::Limits;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -37,8 +40,12 @@ pub(crate) struct Wired {
 
 type Error = Box<dyn std::error::Error>;
 
-/// Nonces of ten minutes: about 1,600 signed calls a second before the door refuses.
+/// A nonce is remembered for 12 to 17 minutes: about 1,000 signed calls a second, every second,
+/// before the door refuses.
 const REPLAY_CAPACITY: usize = 1_000_000;
+
+/// Keys of limits: users, addresses and principals seen within their periods.
+const LIMIT_CAPACITY: usize = 1_000_000;
 
 /// Puts the worker together.
 pub(crate) fn wire(
@@ -85,7 +92,12 @@ pub(crate) fn wire(
         Arc::clone(&clock),
         StreamConfig::default(),
     );
+    let limits = settings
+        .family
+        .limits
+        .then(|| limits(&clock, settings.family.trusted_hops));
     let app = App {
+        limits,
         worker,
         gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
@@ -102,13 +114,23 @@ pub(crate) fn wire(
         spawn: runtime.clone(),
         sleep: runtime,
     };
-    let router = sheen_axum::router(app).merge(examples::preview::router(sites.preview_dir()));
+    let previews_of_sites = examples::preview::router(sites.preview_dir());
+    let router = sheen_axum::router_with(app, previews_of_sites);
     Ok(Wired {
         router,
         runner,
         streams,
         _previews: previews,
     })
+}
+
+/// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then
+/// new ones are refused rather than let through unlimited.
+fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
+    let store = MemoryLimitStore::new(Arc::clone(clock), LIMIT_CAPACITY);
+    let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+    let limits = Limits::new(limiter, LimitTable::wire());
+    Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {
@@ -133,6 +155,7 @@ fn start_runner(
         worker: Arc::clone(worker),
         builder,
         credits: rooms.credits.clone(),
+        records: rooms.idempotency.clone(),
         id: WorkerId::generate(&OsEntropy),
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),

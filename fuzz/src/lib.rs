@@ -9,7 +9,7 @@ mod auth;
 mod core;
 mod events;
 
-pub use auth::{canonical, signature, token};
+pub use auth::{canonical_query, signature, timestamp, token};
 pub use core::{file_path, ids, locale, suggest};
 pub use events::{cursor, frame};
 
@@ -18,7 +18,7 @@ pub type Target = (&'static str, fn(&[u8]));
 
 /// Every target.
 pub const TARGETS: &[Target] = &[
-    ("canonical", canonical),
+    ("canonical_query", canonical_query),
     ("cursor", cursor),
     ("file_path", file_path),
     ("frame", frame),
@@ -26,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("locale", locale),
     ("signature", signature),
     ("suggest", suggest),
+    ("timestamp", timestamp),
     ("token", token),
 ];
 

@@ -2,12 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sheen_fuzz::TARGETS;
 
+/// Read when running: clones that share a target folder share this program.
+fn here() -> PathBuf {
+    std::env::var_os("CARGO_MANIFEST_DIR")
+        .expect("cargo runs this")
+        .into()
+}
+
 fn names(folder: &str) -> BTreeSet<String> {
-    fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder))
+    fs::read_dir(here().join(folder))
         .expect("the folder is committed")
         .map(|entry| {
             let path = entry.expect("an entry").path();
@@ -25,9 +32,7 @@ fn every_target_has_a_program_and_a_corpus() {
 }
 
 fn inputs(target: &str) -> Vec<Vec<u8>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("corpus")
-        .join(target);
+    let folder = here().join("corpus").join(target);
     let mut files: Vec<_> = fs::read_dir(folder)
         .expect("a corpus")
         .map(|entry| entry.expect("an entry").path())

@@ -1,13 +1,17 @@
 //! Who is calling a worker, and that no call counts twice.
 //!
 //! [`signature`] reads and makes the signatures of requests, [`replay`] remembers what was spent,
-//! [`token`] lets a browser watch one build for ten minutes.
+//! [`token`] lets a browser watch one build for ten minutes, [`limit`] says how often somebody may
+//! call and [`address`] from where they do, [`signed_url`] opens one thing for one person.
 //!
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+pub mod address;
+pub mod limit;
 pub mod replay;
 pub mod signature;
+pub mod signed_url;
 pub mod token;
 
 use hmac::KeyInit as _;

@@ -1,4 +1,5 @@
 //! The routes in process, over memory stores and a clock that stands still.
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 #[path = "it/bad_input.rs"]
 mod bad_input;
@@ -14,9 +15,17 @@ mod events;
 mod idempotency;
 #[path = "it/ids.rs"]
 mod ids;
+#[path = "it/leases.rs"]
+mod leases;
+#[path = "it/limits.rs"]
+mod limits;
+#[path = "it/logs.rs"]
+mod logs;
 #[path = "it/money.rs"]
 mod money;
 #[path = "it/nested.rs"]
 mod nested;
+#[path = "it/sockets.rs"]
+mod sockets;
 #[path = "it/support.rs"]
 mod support;

@@ -164,7 +164,7 @@ pub struct Fields(Vec<FieldError>);
 pub struct ValidationError(pub Vec<FieldError>);
 
 impl Fields {
-    /// More than this are counted but not listed: an answer is bounded too.
+    /// So many wrong fields are kept; those noted after them are dropped: an answer is bounded too.
     pub const MAX_LISTED: usize = 100;
 
     /// No wrong field yet.

@@ -17,6 +17,8 @@ pub mod locale;
 pub mod mode;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+#[cfg(feature = "redis")]
+pub mod redis;
 pub mod runtime;
 pub mod seconds;
 pub mod secret;

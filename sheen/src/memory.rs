@@ -29,6 +29,8 @@ pub struct MemoryConfig {
     pub lifetimes: Lifetimes,
     /// The most builds, ended ones among them.
     pub builds: usize,
+    /// The most bytes of all projects' files.
+    pub project_bytes: usize,
     /// The most accounts.
     pub accounts: usize,
     /// The most idempotency records.
@@ -45,6 +47,7 @@ impl Default for MemoryConfig {
             deadlines: Deadlines::default(),
             lifetimes: Lifetimes::default(),
             builds: 100_000,
+            project_bytes: MemoryBuildStore::DEFAULT_MAX_BYTES,
             accounts: 100_000,
             records: 100_000,
             log: MemoryLogConfig::default(),
@@ -81,11 +84,8 @@ impl MemoryRooms {
             config.lifetimes,
             config.records,
         ));
-        let builds = Arc::new(MemoryBuildStore::new(
-            Arc::clone(&clock),
-            config.deadlines,
-            config.builds,
-        ));
+        let builds = MemoryBuildStore::new(Arc::clone(&clock), config.deadlines, config.builds);
+        let builds = Arc::new(builds.with_max_bytes(config.project_bytes));
         let credits = Arc::new(MemoryCreditStore::new(
             Arc::clone(&clock),
             config.credits,

@@ -2,11 +2,14 @@
 //!
 //! 1. At most `concurrency` builds at a time in this process; the oldest first.
 //! 2. A heartbeat goes out every `heartbeat`; when it is answered `Lost`, the builder is told to
-//!    stop and its result is thrown away.
+//!    stop and its result is thrown away. Where only the hold was lost, the build ends as
+//!    `BUILD_FAILED`.
 //! 3. A builder that panics or fails ends its build as `BUILD_FAILED`; the runner goes on.
 //! 4. A store that fails is tried again: no error ends the loop.
-//! 5. [`RunnerHandle::shutdown`] claims nothing more, settles what runs as `CANCELLED`, tells the
-//!    builders to stop and waits for them, `grace` at the most.
+//! 5. [`RunnerHandle::shutdown`] claims nothing more, tells the builders to stop, settles what runs
+//!    as `CANCELLED`, and waits for builders and observers, `grace` at the most.
+//! 6. Overdue builds, lapsed holds and forgotten idempotency records are swept, each by a loop of
+//!    its own: one store that fails holds up no other.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -16,8 +19,10 @@ use event_listener::Event;
 use futures_util::future::{self, Either, FutureExt};
 use sheen_billing::account::CreditSweep;
 use sheen_core::build::{BeatOutcome, Claimed, Ending, FailureReason};
+use sheen_core::error::StoreError;
 use sheen_core::id::{BuildId, WorkerId};
-use sheen_core::runtime::{Sleep, Spawn};
+use sheen_core::idempotency::IdempotencyStore;
+use sheen_core::runtime::{BoxFuture, Sleep, Spawn};
 
 use crate::admission::SettleOutcome;
 use crate::builder::{BuildError, Builder, Built, Job, Progress};
@@ -63,8 +68,10 @@ pub struct RunnerParts {
     pub worker: Arc<Worker>,
     /// What builds.
     pub builder: Arc<dyn Builder>,
-    /// Lapsed holds, swept beside overdue builds.
+    /// Lapsed holds, to be swept.
     pub credits: Arc<dyn CreditSweep>,
+    /// Idempotency records, to be swept.
+    pub records: Arc<dyn IdempotencyStore>,
     /// This process.
     pub id: WorkerId,
     /// Tasks.
@@ -98,10 +105,26 @@ pub fn start(parts: RunnerParts) -> RunnerHandle {
         stop: Stop::default(),
         running: AtomicUsize::new(0),
         changed: Event::new(),
-        loops: AtomicUsize::new(2),
+        loops: AtomicUsize::new(0),
     });
-    spawn.spawn(Box::pin(claim_loop(Arc::clone(&shared))));
-    spawn.spawn(Box::pin(sweep_loop(Arc::clone(&shared))));
+    let loops = [
+        claim_loop(Looping::begin(&shared)).boxed(),
+        sweep_loop(Looping::begin(&shared), "overdue builds", |parts| {
+            parts.worker.sweep(BATCH).boxed()
+        })
+        .boxed(),
+        sweep_loop(Looping::begin(&shared), "lapsed holds", |parts| {
+            parts.credits.expire(BATCH)
+        })
+        .boxed(),
+        sweep_loop(Looping::begin(&shared), "idempotency records", |parts| {
+            parts.records.reap(BATCH)
+        })
+        .boxed(),
+    ];
+    for task in loops {
+        spawn.spawn(task);
+    }
     RunnerHandle(shared)
 }
 
@@ -112,8 +135,9 @@ impl RunnerHandle {
         self.0.running.load(Ordering::SeqCst)
     }
 
-    /// Stops claiming, ends what runs as `CANCELLED`, and waits until all of it has stopped, for
-    /// [`RunnerConfig::grace`] and a second at the most. Says whether all of it has.
+    /// Stops claiming, ends what runs as `CANCELLED`, and waits until all of it has stopped and
+    /// observers have heard, for [`RunnerConfig::grace`] and a second at the most. Says whether
+    /// all of it has.
     pub async fn shutdown(&self) -> bool {
         let shared = &self.0;
         shared.stop.stop();
@@ -122,11 +146,13 @@ impl RunnerHandle {
         let idle = Box::pin(async {
             loop {
                 let changed = shared.changed.listen();
-                if self.running() == 0 && shared.loops.load(Ordering::SeqCst) == 0 {
-                    return;
+                // In this order: a loop that has ended begins no build any more.
+                if shared.loops.load(Ordering::SeqCst) == 0 && self.running() == 0 {
+                    break;
                 }
                 changed.await;
             }
+            shared.parts.worker.observers_heard().await;
         });
         matches!(future::select(idle, timeout).await, Either::Left(_))
     }
@@ -137,14 +163,27 @@ impl Shared {
         let sleep = self.parts.sleep.sleep(duration);
         future::select(sleep, Box::pin(self.stop.stopped())).await;
     }
+}
 
-    fn loop_ended(&self) {
-        self.loops.fetch_sub(1, Ordering::SeqCst);
-        self.changed.notify(usize::MAX);
+/// Counts a loop as running until it is dropped, however it ends.
+struct Looping(Arc<Shared>);
+
+impl Looping {
+    fn begin(shared: &Arc<Shared>) -> Self {
+        shared.loops.fetch_add(1, Ordering::SeqCst);
+        Self(Arc::clone(shared))
     }
 }
 
-async fn claim_loop(shared: Arc<Shared>) {
+impl Drop for Looping {
+    fn drop(&mut self) {
+        self.0.loops.fetch_sub(1, Ordering::SeqCst);
+        self.0.changed.notify(usize::MAX);
+    }
+}
+
+async fn claim_loop(looping: Looping) {
+    let shared = &looping.0;
     let parts = &shared.parts;
     while !shared.stop.is_stopped() {
         let queue = parts.worker.listen_to_queue();
@@ -153,7 +192,7 @@ async fn claim_loop(shared: Arc<Shared>) {
         if free {
             match parts.worker.claim(&parts.id).await {
                 Ok(Some(claimed)) => {
-                    begin(&shared, claimed);
+                    begin(shared, claimed);
                     continue;
                 }
                 Ok(None) => {}
@@ -167,26 +206,27 @@ async fn claim_loop(shared: Arc<Shared>) {
         )
         .await;
     }
-    shared.loop_ended();
 }
 
-async fn sweep_loop(shared: Arc<Shared>) {
-    const BATCH: u32 = 100;
-    let parts = &shared.parts;
+/// The most that one step of a sweep ends.
+const BATCH: u32 = 100;
+
+/// Sweeps until told to stop: at once again while a batch was full, else after a pause.
+async fn sweep_loop(
+    looping: Looping,
+    what: &'static str,
+    step: impl Fn(&RunnerParts) -> BoxFuture<'_, Result<u32, StoreError>> + Send,
+) {
+    let shared = &looping.0;
     while !shared.stop.is_stopped() {
-        match parts.worker.sweep(BATCH).await {
+        match step(&shared.parts).await {
+            Ok(BATCH..) => continue,
             Ok(0) => {}
-            Ok(builds) => tracing::info!(builds, "overdue builds ended"),
-            Err(error) => tracing::warn!(%error, "sweep of builds failed, trying again"),
+            Ok(count) => tracing::info!(what, count, "swept"),
+            Err(error) => tracing::warn!(what, %error, "sweep failed, trying again"),
         }
-        match parts.credits.expire(BATCH).await {
-            Ok(0) => {}
-            Ok(holds) => tracing::info!(holds, "lapsed holds released"),
-            Err(error) => tracing::warn!(%error, "sweep of holds failed, trying again"),
-        }
-        shared.sleep_unless_stopped(parts.config.sweep).await;
+        shared.sleep_unless_stopped(shared.parts.config.sweep).await;
     }
-    shared.loop_ended();
 }
 
 fn begin(shared: &Arc<Shared>, claimed: Claimed) {
@@ -240,15 +280,18 @@ async fn run(running: Running, claimed: Claimed, stop: Stop) {
     };
     match end {
         End::Builder(result) => settle(shared, &progress, ending_of(result)).await,
-        End::Stopped => wind_down(shared, work).await,
+        End::Stopped => {
+            wind_down(shared, work).await;
+            settle_if_still_ours(shared, &progress).await;
+        }
         End::ShuttingDown => {
             let ending = Ending::Failed {
                 reason: FailureReason::Cancelled,
                 error: "The worker shut down.".into(),
             };
-            settle(shared, &progress, ending).await;
             stop.stop();
-            wind_down(shared, work).await;
+            let settled = Box::pin(settle(shared, &progress, ending));
+            future::join(settled, wind_down(shared, work)).await;
         }
     }
 }
@@ -312,9 +355,28 @@ async fn wind_down(shared: &Shared, work: impl Future<Output = Result<Built, Bui
     future::select(work, grace).await;
 }
 
+/// A claim that lost its hold alone still has the build: it ends here, not at its deadline. For
+/// one that was ended or taken over this changes nothing.
+async fn settle_if_still_ours(shared: &Shared, progress: &Progress) {
+    let ending = Ending::Failed {
+        reason: FailureReason::BuildFailed,
+        error: "The credits held for the build were taken back.".into(),
+    };
+    let build = &progress.build.id;
+    if let Err(error) = shared
+        .parts
+        .worker
+        .finish(build, progress.token, ending)
+        .await
+    {
+        tracing::warn!(build_id = %build, %error, "a lost build was not settled");
+    }
+}
+
 /// Settles until a store answers, or so many tries failed that the sweep will do it.
 async fn settle(shared: &Shared, progress: &Progress, ending: Ending) {
-    const TRIES: u32 = 20;
+    // Together they stay below the 90 s after which the sweep ends the build.
+    const TRIES: u32 = 150;
     const WAIT: Duration = Duration::from_millis(500);
     let build = &progress.build.id;
     for attempt in 1..=TRIES {

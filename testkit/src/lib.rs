@@ -7,11 +7,16 @@
 //! `SHEEN_TEST_DATABASE_URL` names a server of one's own instead; each test then makes a database
 //! there and drops it when it ends. A machine with neither fails the test and says what to
 //! install; nothing is skipped.
+//!
+//! [`redis`](redis()) does the same with a Redis server, whose tests have a prefix for their keys
+//! each; `SHEEN_TEST_REDIS_URL` names one of one's own.
 
 mod condition;
 mod postgres;
+mod redis;
 
 pub use condition::{until, until_async};
 pub use postgres::{
     Durability, INSTALL, PostgresServer, StartError, TestDatabase, URL_VARIABLE, postgres,
 };
+pub use redis::{REDIS_URL_VARIABLE, RedisServer, RedisStartError, TestRedis, redis};

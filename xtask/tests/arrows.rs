@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
+use std::path::Path;
 use std::process::Command;
 
 type Tried<T> = Result<T, Box<dyn Error>>;
@@ -53,9 +54,10 @@ const WITHOUT_IO: &[&str] = &["sheen-core", "sheen-auth", "sheen-billing", "shee
 const MOST_CRATES: &[(&str, usize)] = &[("sheen-core", 30), ("sheen-auth", 45)];
 
 fn cargo(arguments: &[&str]) -> Tried<String> {
-    let output = Command::new(env!("CARGO"))
+    // Read when running: clones that share a target folder share this program.
+    let output = Command::new(std::env::var("CARGO")?)
         .args(arguments)
-        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .current_dir(Path::new(&std::env::var("CARGO_MANIFEST_DIR")?).join(".."))
         .output()?;
     if !output.status.success() {
         return Err(String::from_utf8_lossy(&output.stderr).into());

@@ -26,7 +26,7 @@ pub enum BuildError {
     #[error(transparent)]
     Check(#[from] CheckError),
     /// The files could not be written.
-    #[error("the files could not be written: {0}")]
+    #[error("the files could not be written")]
     Write(#[from] FolderError),
     /// The build command ended badly.
     #[error(transparent)]
@@ -449,7 +449,11 @@ mod tests {
             .build("b1", &site(&[("index.html", ""), ("a", ""), ("a/b", "")]))
             .await
             .unwrap_err();
-        assert!(error.to_string().contains("a/b"), "{error}");
+        // Each level tells its own part: whoever shows it joins them.
+        let cause = std::error::Error::source(&error).unwrap();
+        let why = cause.source().unwrap().to_string();
+        assert!(cause.to_string().contains("a/b"), "{cause}");
+        assert!(!error.to_string().contains("a/b") && !cause.to_string().contains(&why));
         assert_eq!(bench.published(), [""; 0]);
     }
 

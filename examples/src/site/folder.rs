@@ -12,22 +12,25 @@ use sheen_core::files::{FilePath, FilePathError, FileSet};
 #[non_exhaustive]
 pub enum FolderError {
     /// The system refused.
-    #[error("{}: {source}", path.display())]
+    #[error("{} could not be {done}", path.display())]
     Io {
         /// What was read or written.
         path: PathBuf,
-        /// What the system said. It is part of the message: without it that says nothing.
+        /// Whether it was read or written.
+        done: &'static str,
+        /// What the system said.
         source: io::Error,
     },
     /// A file is not UTF-8 text: a start carries text alone.
     #[error("{} is not UTF-8 text", .0.display())]
     NotText(PathBuf),
     /// A file's name cannot be a path of a project.
-    #[error("{} cannot be a project's file: {reason}", path.display())]
+    #[error("the name of {} cannot be a project's", path.display())]
     Name {
         /// The file.
         path: PathBuf,
         /// What is wrong with its name.
+        #[source]
         reason: FilePathError,
     },
     /// There are more files than a project has.
@@ -43,9 +46,9 @@ const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// Folders nested deeper cannot have paths of 255 bytes.
 const MAX_DEPTH: usize = 128;
 
-fn io_error(path: &Path) -> impl FnOnce(io::Error) -> FolderError {
+fn io_error(path: &Path, done: &'static str) -> impl FnOnce(io::Error) -> FolderError {
     let path = path.to_owned();
-    move |source| FolderError::Io { path, source }
+    move |source| FolderError::Io { path, done, source }
 }
 
 /// Every file under `root`, but those whose name begins with a dot. Symbolic links are not
@@ -58,8 +61,8 @@ pub fn read(root: &Path) -> Result<FileSet, FolderError> {
     let mut bytes = 0;
     let mut folders = vec![(root.to_owned(), String::new(), 0)];
     while let Some((folder, prefix, depth)) = folders.pop() {
-        for entry in fs::read_dir(&folder).map_err(io_error(&folder))? {
-            let entry = entry.map_err(io_error(&folder))?;
+        for entry in fs::read_dir(&folder).map_err(io_error(&folder, "read"))? {
+            let entry = entry.map_err(io_error(&folder, "read"))?;
             let path = entry.path();
             let name = entry.file_name();
             let Some(name) = name.to_str() else {
@@ -72,11 +75,11 @@ pub fn read(root: &Path) -> Result<FileSet, FolderError> {
                 continue;
             }
             let inner = format!("{prefix}{name}");
-            let kind = entry.file_type().map_err(io_error(&path))?;
+            let kind = entry.file_type().map_err(io_error(&path, "read"))?;
             if kind.is_dir() && depth < MAX_DEPTH {
                 folders.push((path, inner + "/", depth + 1));
             } else if kind.is_file() {
-                bytes += entry.metadata().map_err(io_error(&path))?.len();
+                bytes += entry.metadata().map_err(io_error(&path, "read"))?.len();
                 if bytes > MAX_BYTES {
                     return Err(FolderError::TooLarge);
                 }
@@ -98,7 +101,7 @@ fn read_file(path: PathBuf, inner: &str) -> Result<(FilePath, Arc<str>), FolderE
     match fs::read_to_string(&path) {
         Ok(content) => Ok((name, content.into())),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(FolderError::NotText(path)),
-        Err(source) => Err(FolderError::Io { path, source }),
+        Err(source) => Err(io_error(&path, "read")(source)),
     }
 }
 
@@ -112,14 +115,14 @@ pub fn write(root: &Path, files: &FileSet) -> Result<(), FolderError> {
         // A `FilePath` is relative and has no `..`, so the target stays under `root`.
         let target = root.join(path.as_str());
         if let Some(folder) = target.parent() {
-            fs::create_dir_all(folder).map_err(io_error(Path::new(path.as_str())))?;
+            fs::create_dir_all(folder).map_err(io_error(Path::new(path.as_str()), "written"))?;
         }
         File::options()
             .write(true)
             .create_new(true)
             .open(&target)
             .and_then(|mut file| file.write_all(content.as_bytes()))
-            .map_err(io_error(Path::new(path.as_str())))?;
+            .map_err(io_error(Path::new(path.as_str()), "written"))?;
     }
     Ok(())
 }
@@ -154,7 +157,7 @@ mod tests {
         let error = write(root.path(), &set(&[("a/b", "2")]))
             .unwrap_err()
             .to_string();
-        assert!(error.starts_with("a/b: "), "{error}");
+        assert!(error.starts_with("a/b could not be written"), "{error}");
         assert!(!error.contains(root.path().to_str().unwrap()), "{error}");
     }
 
@@ -167,6 +170,14 @@ mod tests {
         std::os::unix::fs::symlink(&outside, inside.join("a")).unwrap();
         assert!(write(&inside, &set(&[("a", "x")])).is_err());
         assert!(!outside.exists());
+    }
+
+    #[test]
+    fn a_folder_that_is_not_there_is_told_once() {
+        let error = read(Path::new("/nope")).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap();
+        assert_eq!(error.to_string(), "/nope could not be read");
+        assert!(cause.to_string().starts_with("No such file"), "{cause}");
     }
 
     #[test]

@@ -8,7 +8,6 @@
 //! 4. A site is published whole, by one rename, or not at all.
 
 pub mod build;
-pub mod builder;
 pub mod check;
 pub mod command;
 pub mod folder;

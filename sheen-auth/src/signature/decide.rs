@@ -2,22 +2,16 @@
 
 use std::fmt;
 
-use sha2::{Digest as _, Sha256};
 use sheen_core::time::Timestamp;
 
+use super::facts::{Buffers, Facts, Fit, Judged};
 use super::key::{KeyRing, SigningKey};
-use super::parse;
-use super::query::QueryScratch;
-use super::types::{Checked, Mode, ModeError, Modes, Outcome, Refusal, Report, Request, Scheme};
-use crate::replay::{Claim, Once, V1Mark};
+use super::modes::{Mode, ModeError, Modes, Policies, Policy};
+use super::types::{Checked, Outcome, Refusal, Report, Request, Scheme};
 
 /// Buffers for one verification at a time; with a warm one, verifying allocates nothing.
 #[derive(Default)]
-pub struct Scratch {
-    query: QueryScratch,
-    canonical: Vec<u8>,
-    text: Vec<u8>,
-}
+pub struct Scratch(pub(super) Buffers);
 
 impl Scratch {
     /// Cold buffers.
@@ -37,32 +31,84 @@ impl fmt::Debug for Scratch {
 #[derive(Debug)]
 pub struct Verifier {
     ring: KeyRing,
-    modes: Modes,
+    policies: Policies,
+    #[cfg(feature = "locale-order")]
+    locale_order: Option<super::order::LocaleOrder>,
+}
+
+/// What was seen, and the key, mode and signature that let in.
+type Verdict<'a> = (Seen<'a>, Result<(&'a SigningKey, Mode, Fit), Refusal>);
+
+/// A [`Report`] that owns nothing yet.
+#[derive(Clone, Copy, Default)]
+struct Seen<'a> {
+    key: Option<&'a SigningKey>,
+    scheme: Option<Scheme>,
+    v1: Outcome,
+    v2: Outcome,
+    clock_skew_millis: Option<i64>,
+}
+
+impl Seen<'_> {
+    fn report(self) -> Report {
+        Report {
+            scheme: self.scheme,
+            key_id: self.key.map(|key| key.id().clone()),
+            v1: self.v1,
+            v2: self.v2,
+            clock_skew_millis: self.clock_skew_millis,
+        }
+    }
 }
 
 impl Verifier {
     /// Verifies with the keys of `ring`, all in one mode.
     #[must_use]
-    pub const fn new(ring: KeyRing, mode: Mode) -> Self {
-        let modes = Modes::all(mode);
-        Self { ring, modes }
+    pub fn new(ring: KeyRing, mode: Mode) -> Self {
+        Self::of(ring, &Modes::all(mode))
     }
 
     /// Verifies with the keys of `ring`, each in its mode.
     ///
     /// # Errors
-    /// When a mode is for a key that is not in the ring.
+    /// When a mode is for a key that is not in the ring, or a latch for a key before `dual`.
     pub fn with_modes(ring: KeyRing, modes: Modes) -> Result<Self, ModeError> {
-        if let Some(stray) = modes.keys().find(|key| ring.by_id(key.as_str()).is_none()) {
-            return Err(ModeError::UnknownKey(stray.clone()));
+        modes.check(&ring)?;
+        Ok(Self::of(ring, &modes))
+    }
+
+    fn of(ring: KeyRing, modes: &Modes) -> Self {
+        Self {
+            policies: Policies::new(&ring, modes),
+            ring,
+            #[cfg(feature = "locale-order")]
+            locale_order: None,
         }
-        Ok(Self { ring, modes })
+    }
+
+    /// Whether queries sorted as JavaScript's `localeCompare` sorts their decoded keys pass too, as
+    /// callers in the field send them (wire.md §1); not, unless said. Such a query is tried only
+    /// where byte order does not fit, up to 8 KiB and 128 pairs.
+    #[cfg(feature = "locale-order")]
+    #[must_use]
+    pub fn accept_locale_order(mut self, accept: bool) -> Self {
+        self.locale_order = accept.then(super::order::LocaleOrder::new).flatten();
+        self
+    }
+
+    #[cfg(feature = "locale-order")]
+    pub(super) const fn locale_order(&self) -> Option<&super::order::LocaleOrder> {
+        self.locale_order.as_ref()
     }
 
     /// The keys.
     #[must_use]
     pub const fn ring(&self) -> &KeyRing {
         &self.ring
+    }
+
+    pub(super) const fn policies(&self) -> &Policies {
+        &self.policies
     }
 
     /// Whether the signature fits at `now`, and what the replay store must still be asked.
@@ -75,7 +121,9 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> Result<Checked<'a>, Refusal> {
-        self.examine(request, now, scratch).1
+        let facts = Facts::read(request, &mut scratch.0)?;
+        let (_, let_in) = self.look_at(request, &facts, now, scratch);
+        let_in.map(|(key, mode, fit)| facts.checked(key, mode, &fit))
     }
 
     /// The same, with what was seen on the way, for metrics and logs.
@@ -85,87 +133,127 @@ impl Verifier {
         now: Timestamp,
         scratch: &mut Scratch,
     ) -> (Report, Result<Checked<'a>, Refusal>) {
-        let facts = match Facts::read(request, scratch) {
+        let facts = match Facts::read(request, &mut scratch.0) {
             Ok(facts) => facts,
             Err(refusal) => return (Report::default(), Err(refusal)),
         };
-        let text = scratch.text.as_slice();
+        let (seen, let_in) = self.look_at(request, &facts, now, scratch);
+        let checked = let_in.map(|(key, mode, fit)| facts.checked(key, mode, &fit));
+        (seen.report(), checked)
+    }
+
+    fn look_at<'a>(
+        &'a self,
+        request: &Request<'a>,
+        facts: &Facts<'_, 'a>,
+        now: Timestamp,
+        scratch: &mut Scratch,
+    ) -> Verdict<'a> {
+        let verdict = self.examine_text(request, facts, &scratch.0.text, now);
+        #[cfg(feature = "locale-order")]
+        if let Some(order) = &self.locale_order
+            && facts.has_text()
+            && verdict.0.v2 == Outcome::Refused(Refusal::Invalid)
+            && scratch.0.reorder(request.query.unwrap_or(""), order)
+        {
+            let other = self.examine_text(request, facts, &scratch.0.other, now);
+            if other.0.v2 != Outcome::Refused(Refusal::Invalid) {
+                return other;
+            }
+        }
+        verdict
+    }
+
+    /// What the keys make of a request whose v2 text is `text`.
+    fn examine_text<'a>(
+        &'a self,
+        request: &Request<'a>,
+        facts: &Facts<'_, 'a>,
+        text: &[u8],
+        now: Timestamp,
+    ) -> Verdict<'a> {
         let Some(id) = request.headers.key_id else {
-            return self.try_all(&facts, text, now);
+            return self.try_all(facts, text, now);
         };
-        if let Some(key) = self.ring.by_id(id).filter(|key| key.is_live(now)) {
-            return self.judge(key, &facts, text, now);
+        let place = self.ring.place_of(id);
+        if let Some(place) = place.filter(|place| self.ring.at(*place).is_live(now)) {
+            return self.judge(place, facts, text, now);
         }
         // The same work as for a known id, so that the time does not tell which ids exist.
-        let (mut report, verdict) = self.judge(self.ring.signing_key(), &facts, text, now);
-        report.key_id = None;
-        report.scheme = None;
+        let (judged, verdict) = self.judge(0, facts, text, now);
+        let seen = Seen {
+            v1: judged.v1,
+            v2: judged.v2,
+            ..Seen::default()
+        };
         let refusal = match verdict {
             Err(early @ (Refusal::Missing | Refusal::TimestampInvalid | Refusal::NonceInvalid)) => {
                 early
             }
             _ => Refusal::KeyUnknown,
         };
-        (report, Err(refusal))
+        (seen, Err(refusal))
     }
 
-    fn try_all<'a>(
-        &'a self,
-        facts: &Facts<'a>,
-        text: &[u8],
-        now: Timestamp,
-    ) -> (Report, Result<Checked<'a>, Refusal>) {
-        let mut best: Option<(Report, Refusal)> = None;
-        for key in self.ring.unnamed(now) {
-            match self.judge(key, facts, text, now) {
-                (report, Ok(checked)) => return (report, Ok(checked)),
-                (report, Err(refusal)) => {
+    fn try_all<'a>(&'a self, facts: &Facts<'_, 'a>, text: &[u8], now: Timestamp) -> Verdict<'a> {
+        let mut best: Option<(Seen<'a>, Refusal)> = None;
+        for place in self.ring.unnamed(now) {
+            match self.judge(place, facts, text, now) {
+                (seen, Ok(let_in)) => return (seen, Ok(let_in)),
+                (seen, Err(refusal)) => {
                     let better = best
                         .as_ref()
                         .is_none_or(|(_, old)| weight(*old) < weight(refusal));
                     if better {
-                        best = Some((report, refusal));
+                        best = Some((seen, refusal));
                     }
                 }
             }
         }
-        let (report, refusal) = best.unwrap_or((Report::default(), Refusal::Invalid));
-        (report, Err(refusal))
+        let (seen, refusal) = best.unwrap_or((Seen::default(), Refusal::Invalid));
+        (seen, Err(refusal))
     }
 
-    /// What one key in its mode makes of the request.
+    /// What one key under its policy makes of the request.
     fn judge<'a>(
         &'a self,
-        key: &'a SigningKey,
-        facts: &Facts<'a>,
+        place: usize,
+        facts: &Facts<'_, 'a>,
         text: &[u8],
         now: Timestamp,
-    ) -> (Report, Result<Checked<'a>, Refusal>) {
-        let mode = self.modes.of(key.id());
+    ) -> Verdict<'a> {
+        let key = self.ring.at(place);
+        // Read once: a change meanwhile counts from the next request on.
+        let policy = self.policies.of(place);
         let v1 = facts.judge_v1(key, now);
-        let v2 = match mode {
-            Mode::V1Only => None,
+        let v2 = match policy.mode {
+            Mode::V1Only => Judged::Absent,
             _ => facts.judge_v2(key, text, now),
         };
-        let decision = match (mode, v2) {
-            (Mode::Dual | Mode::EnforceV2, Some(v2)) => v2,
-            (Mode::EnforceV2, None) => match v1 {
-                Some(Ok(_)) => Err(Refusal::V1Retired),
-                Some(Err(refusal)) => Err(refusal),
-                None => Err(Refusal::Missing),
-            },
-            _ => v1.unwrap_or(Err(Refusal::Missing)),
-        };
-        let fitted = decision.ok();
-        let signed_at = fitted.and_then(|fit| fit.signed_at);
-        let report = Report {
-            scheme: fitted.map(|fit| fit.scheme),
-            key_id: fitted.map(|_| key.id().clone()),
-            v1: outcome(v1),
-            v2: outcome(v2),
+        let (deciding, decision) = decide(policy, v1, v2);
+        let fit = deciding.fit();
+        let signed_at = fit.and_then(|fit| fit.signed_at);
+        let seen = Seen {
+            scheme: fit.map(|fit| fit.scheme),
+            key: fit.map(|_| key),
+            v1: v1.outcome(),
+            v2: v2.outcome(),
             clock_skew_millis: signed_at.map(|at| now.as_millis().saturating_sub(at.as_millis())),
         };
-        (report, decision.map(|fit| facts.checked(key, mode, &fit)))
+        (seen, decision.map(|fit| (key, policy.mode, fit)))
+    }
+}
+
+/// Which scheme decides, and what it comes to (wire.md §1).
+fn decide(policy: Policy, v1: Judged, v2: Judged) -> (Judged, Result<Fit, Refusal>) {
+    let v2_decides = policy.mode >= Mode::Dual && !matches!(v2, Judged::Absent);
+    if v2_decides {
+        return (v2, v2.decision());
+    }
+    let retired = policy.latched || policy.mode == Mode::EnforceV2;
+    match v1 {
+        Judged::Fits(_) if retired => (v1, Err(Refusal::V1Retired)),
+        _ => (v1, v1.decision()),
     }
 }
 
@@ -178,209 +266,21 @@ const fn weight(refusal: Refusal) -> u8 {
     }
 }
 
-fn outcome(judged: Option<Result<Fit, Refusal>>) -> Outcome {
-    match judged {
-        None => Outcome::Absent,
-        Some(Ok(_)) => Outcome::Accepted,
-        Some(Err(refusal)) => Outcome::Refused(refusal),
-    }
-}
-
-/// A signature that fits in time.
-#[derive(Clone, Copy)]
-struct Fit {
-    scheme: Scheme,
-    signed_at: Option<Timestamp>,
-}
-
-/// What a request says, read once for all keys.
-struct Facts<'a> {
-    request: Request<'a>,
-    signed_at: Option<Timestamp>,
-    /// The v1 signature where one was sent; `None` inside when it is not hex of the right form.
-    v1: Option<Option<[u8; 32]>>,
-    /// v2 where anything of it was sent, its text then in the scratch.
-    v2: Option<Result<[u8; 32], Refusal>>,
-    body_sha256: Option<[u8; 32]>,
-}
-
-impl<'a> Facts<'a> {
-    fn read(request: &Request<'a>, scratch: &mut Scratch) -> Result<Self, Refusal> {
-        let headers = &request.headers;
-        let v2_sent = headers.sig_v2.is_some() || headers.nonce.is_some();
-        if headers.signature.is_none() && !v2_sent {
-            return Err(Refusal::Missing);
+#[cfg(feature = "locale-order")]
+impl Buffers {
+    /// Makes the text with its query in the other order; whether it is another text.
+    pub(super) fn reorder(&mut self, raw: &str, order: &super::order::LocaleOrder) -> bool {
+        let before = &self.text[..self.query_at.start];
+        self.other.clear();
+        self.other.extend_from_slice(before);
+        if !self
+            .query
+            .append_in_locale_order(raw, order, &mut self.other)
+        {
+            return false;
         }
-        scratch.canonical.clear();
-        let query = request.query.unwrap_or("");
-        let canonical = scratch.query.append(query, &mut scratch.canonical);
-        canonical.map_err(|_| Refusal::QueryNotUtf8)?;
-        let sane =
-            parse::is_method(request.method) && parse::is_target(request.path, request.query);
-        if !sane {
-            return Err(Refusal::Invalid);
-        }
-        let mut facts = Self {
-            request: *request,
-            signed_at: headers.timestamp.and_then(parse::timestamp),
-            v1: headers.signature.map(parse::signature),
-            v2: None,
-            body_sha256: None,
-        };
-        if v2_sent {
-            facts.v2 = Some(facts.read_v2(scratch));
-        }
-        Ok(facts)
+        self.other
+            .extend_from_slice(&self.text[self.query_at.end..]);
+        self.other != self.text
     }
-
-    fn read_v2(&mut self, scratch: &mut Scratch) -> Result<[u8; 32], Refusal> {
-        let headers = &self.request.headers;
-        let old_name = headers.signature_v2.filter(|_| headers.nonce.is_some());
-        let sent = headers.sig_v2.or(old_name).ok_or(Refusal::Missing)?;
-        let (Some(stamp), Some(_)) = (headers.timestamp, self.signed_at) else {
-            return Err(Refusal::TimestampInvalid);
-        };
-        let nonce = headers.nonce.filter(|nonce| parse::is_nonce(nonce));
-        let nonce = nonce.ok_or(Refusal::NonceInvalid)?;
-        let signature = parse::signature(sent).ok_or(Refusal::Invalid)?;
-        let body_sha256 = sha256(self.request.body);
-        self.body_sha256 = Some(body_sha256);
-        scratch.text.clear();
-        let signed = SignedText {
-            method: self.request.method,
-            path: self.request.path,
-            canonical_query: &scratch.canonical,
-            body_sha256: &body_sha256,
-            nonce,
-            timestamp: stamp,
-        };
-        signed.append_to(&mut scratch.text);
-        Ok(signature)
-    }
-
-    fn judge_v2(
-        &self,
-        key: &SigningKey,
-        text: &[u8],
-        now: Timestamp,
-    ) -> Option<Result<Fit, Refusal>> {
-        let signature = match self.v2? {
-            Ok(signature) => signature,
-            Err(refusal) => return Some(Err(refusal)),
-        };
-        if !key.fits(&[text], &signature) {
-            return Some(Err(Refusal::Invalid));
-        }
-        Some(self.in_time(Scheme::V2, Once::Nonce(""), now))
-    }
-
-    fn judge_v1(&self, key: &SigningKey, now: Timestamp) -> Option<Result<Fit, Refusal>> {
-        let Some(signature) = self.v1? else {
-            return Some(Err(Refusal::Invalid));
-        };
-        let Request {
-            path, query, body, ..
-        } = self.request;
-        let mark: &[u8] = if query.is_some() { b"?" } else { b"" };
-        let query = query.unwrap_or("").as_bytes();
-        if key.fits(&[body, path.as_bytes(), mark, query], &signature) {
-            return Some(Ok(Fit {
-                scheme: Scheme::V1,
-                signed_at: None,
-            }));
-        }
-        let headers = &self.request.headers;
-        let (Some(stamp), Some(id)) = (headers.timestamp, headers.request_id) else {
-            return Some(Err(Refusal::Invalid));
-        };
-        if self.signed_at.is_none() {
-            return Some(Err(Refusal::TimestampInvalid));
-        }
-        let message: [&[u8]; 5] = [stamp.as_bytes(), b":", id.as_bytes(), b":", body];
-        if !parse::is_request_id(id) || !key.fits(&message, &signature) {
-            return Some(Err(Refusal::Invalid));
-        }
-        Some(self.in_time(Scheme::V1RequestId, Once::RequestId(""), now))
-    }
-
-    /// The window is judged last: who cannot sign learns nothing about clocks.
-    fn in_time(&self, scheme: Scheme, once: Once<'_>, now: Timestamp) -> Result<Fit, Refusal> {
-        let at = self.signed_at.ok_or(Refusal::TimestampInvalid)?;
-        if at.since(now) > once.window() || now.since(at) > once.window() {
-            return Err(Refusal::TimestampOutsideWindow);
-        }
-        Ok(Fit {
-            scheme,
-            signed_at: Some(at),
-        })
-    }
-
-    /// What is left for the replay store (wire.md §1: marks are set and seen in dual alone).
-    fn checked(&self, key: &'a SigningKey, mode: Mode, fit: &Fit) -> Checked<'a> {
-        let headers = &self.request.headers;
-        let marks = mode == Mode::Dual && parse::mutates(self.request.method);
-        let v1_signature = self.v1.flatten().filter(|_| marks).map(V1Mark::from_bytes);
-        let (once, mark, look_up) = match fit.scheme {
-            Scheme::V2 => (headers.nonce.map(Once::Nonce), v1_signature, None),
-            Scheme::V1RequestId => (headers.request_id.map(Once::RequestId), None, v1_signature),
-            Scheme::V1 => (None, None, v1_signature),
-        };
-        let claim = once
-            .zip(fit.signed_at)
-            .map(|(once, at)| Claim::new(key.principal(), once, at).with_mark(mark));
-        Checked {
-            principal: key.principal(),
-            key_id: key.id(),
-            mode,
-            scheme: fit.scheme,
-            body_sha256: self.body_sha256,
-            look_up,
-            claim,
-        }
-    }
-}
-
-/// The fields of the v2 text, each of a kind that cannot hold a line break.
-pub(super) struct SignedText<'a> {
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
-    pub(super) canonical_query: &'a [u8],
-    pub(super) body_sha256: &'a [u8; 32],
-    pub(super) nonce: &'a str,
-    pub(super) timestamp: &'a str,
-}
-
-impl SignedText<'_> {
-    /// `METHOD\nPATH\nQUERY\nHEX(SHA256(body))\nNONCE\nTIMESTAMP`.
-    pub(super) fn append_to(&self, out: &mut Vec<u8>) {
-        out.extend(self.method.bytes().map(|b| b.to_ascii_uppercase()));
-        out.push(b'\n');
-        out.extend_from_slice(self.path.as_bytes());
-        out.push(b'\n');
-        out.extend_from_slice(self.canonical_query);
-        out.push(b'\n');
-        let digit = |half: u8| b"0123456789abcdef"[usize::from(half)];
-        out.extend(
-            self.body_sha256
-                .iter()
-                .flat_map(|b| [digit(b >> 4), digit(b & 15)]),
-        );
-        out.push(b'\n');
-        out.extend_from_slice(self.nonce.as_bytes());
-        out.push(b'\n');
-        out.extend_from_slice(self.timestamp.as_bytes());
-    }
-}
-
-/// SHA-256 of nothing.
-const EMPTY_SHA256: [u8; 32] = [
-    0xe3, 0xb0, 0xc4, 0x42, 0x98, 0xfc, 0x1c, 0x14, 0x9a, 0xfb, 0xf4, 0xc8, 0x99, 0x6f, 0xb9, 0x24,
-    0x27, 0xae, 0x41, 0xe4, 0x64, 0x9b, 0x93, 0x4c, 0xa4, 0x95, 0x99, 0x1b, 0x78, 0x52, 0xb8, 0x55,
-];
-
-pub(super) fn sha256(body: &[u8]) -> [u8; 32] {
-    if body.is_empty() {
-        return EMPTY_SHA256;
-    }
-    Sha256::digest(body).into()
 }

@@ -62,20 +62,17 @@ impl SigningKey {
     }
 
     pub(super) fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
-        self.mac(parts).finalize().into_bytes().into()
+        let mut mac = self.keyed.clone();
+        parts.iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
     }
 
     /// In constant time.
+    #[inline]
     pub(super) fn fits(&self, parts: &[&[u8]], signature: &[u8; 32]) -> bool {
-        self.mac(parts).verify_slice(signature).is_ok()
-    }
-
-    fn mac(&self, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.keyed.clone();
-        for part in parts {
-            mac.update(part);
-        }
-        mac
+        parts.iter().for_each(|part| mac.update(part));
+        mac.verify_slice(signature).is_ok()
     }
 }
 
@@ -99,6 +96,10 @@ pub enum KeyRingError {
     /// Two keys have one id.
     #[error("two keys have the id {0}")]
     DuplicateId(KeyId),
+    /// Two keys have one secret: a call signed with the one could name the other, and so pass by
+    /// its mode or its retirement.
+    #[error("the keys {0} and {1} have the same secret")]
+    SameSecret(KeyId, KeyId),
     /// More keys than one request could be tried against.
     #[error("the principal {0} has more than {max} keys", max = KeyRing::MAX_PER_PRINCIPAL)]
     TooManyOfOne(PrincipalId),
@@ -116,6 +117,8 @@ pub struct KeyRing {
     keys: Vec<SigningKey>,
     /// Places in `keys`, by id.
     by_id: Vec<usize>,
+    /// The places of the first key's principal.
+    unnamed: Vec<usize>,
 }
 
 impl KeyRing {
@@ -127,7 +130,7 @@ impl KeyRing {
     /// A ring of these keys, the first of which signs.
     ///
     /// # Errors
-    /// When there is none, an id comes twice, or a bound is passed.
+    /// When there is none, an id or a secret comes twice, or a bound is passed.
     pub fn new(keys: Vec<SigningKey>) -> Result<Self, KeyRingError> {
         if keys.is_empty() {
             return Err(KeyRingError::Empty);
@@ -148,7 +151,16 @@ impl KeyRing {
                 return Err(KeyRingError::TooManyOfOne(key.principal.clone()));
             }
         }
-        Ok(Self { keys, by_id })
+        if let Some((one, other)) = same_secret(&keys) {
+            return Err(KeyRingError::SameSecret(one.id.clone(), other.id.clone()));
+        }
+        let first = |place: &usize| keys[*place].principal == keys[0].principal;
+        let unnamed = (0..keys.len()).filter(first).collect();
+        Ok(Self {
+            keys,
+            by_id,
+            unnamed,
+        })
     }
 
     /// The key that signs.
@@ -160,10 +172,24 @@ impl KeyRing {
     /// The key with this id.
     #[must_use]
     pub fn by_id(&self, id: &str) -> Option<&SigningKey> {
-        let place = self
+        self.place_of(id).map(|place| &self.keys[place])
+    }
+
+    /// Where the key with this id stands.
+    pub(super) fn place_of(&self, id: &str) -> Option<usize> {
+        let found = self
             .by_id
             .binary_search_by(|&at| self.keys[at].id.as_str().cmp(id));
-        place.ok().map(|place| &self.keys[self.by_id[place]])
+        found.ok().map(|found| self.by_id[found])
+    }
+
+    pub(super) fn at(&self, place: usize) -> &SigningKey {
+        &self.keys[place]
+    }
+
+    /// How many keys there are.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
     }
 
     /// All keys, in the order given.
@@ -171,10 +197,18 @@ impl KeyRing {
         self.keys.iter()
     }
 
-    /// The keys that a request without a key id is tried against.
-    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = &SigningKey> {
-        let first = &self.keys[0].principal;
-        let tried = move |key: &&SigningKey| key.principal == *first && key.is_live(now);
-        self.keys.iter().filter(tried)
+    /// The places of the keys that a request without a key id is tried against.
+    pub(super) fn unnamed(&self, now: Timestamp) -> impl Iterator<Item = usize> {
+        let places = self.unnamed.iter().copied();
+        places.filter(move |place| self.keys[*place].is_live(now))
     }
+}
+
+/// Two keys that sign alike. Each pair is compared in constant time, by what the keys sign.
+fn same_secret(keys: &[SigningKey]) -> Option<(&SigningKey, &SigningKey)> {
+    let signed: Vec<_> = keys.iter().map(|key| key.sign(&[])).collect();
+    (1..keys.len()).find_map(|later| {
+        let earlier = (0..later).position(|earlier| keys[later].fits(&[], &signed[earlier]));
+        earlier.map(|earlier| (&keys[earlier], &keys[later]))
+    })
 }

@@ -9,6 +9,12 @@
 //! 5. `x-sheen-key-id` picks a key; without it those of the first principal are tried, at most
 //!    [`KeyRing::MAX_PER_PRINCIPAL`]. An unknown id costs what a known one costs.
 //! 6. A query that is not UTF-8 once decoded is refused whatever its signature.
+//! 7. A key's mode and its latch, which ends v1 for it, change from one request to the next, per key
+//!    and without a lock ([`Gate::switch`], [`Gate::latch`]). Nobody gets to
+//!    [`Mode::EnforceV2`] while that would refuse what was let in, unless forced.
+//! 8. In [`Mode::Shadow`] v2 is read and compared, and nothing else: its outcome has no way into the
+//!    answer or into the replay store.
+//! 9. A replay store that fails closes the door, unless the service chose the timestamp alone.
 //!
 //! [`Verifier`] decides without any I/O; [`Gate`] asks a [replay store](crate::replay) besides;
 //! [`Signer`] is the caller's side.
@@ -38,22 +44,61 @@
 //! # Ok(())
 //! # }
 //! ```
+//!
+//! Bringing a key to v2 while its callers call:
+//!
+//! ```
+//! # use std::sync::Arc;
+//! # use sheen_auth::replay::MemoryReplayStore;
+//! # use sheen_auth::signature::{Gate, KeyRing, Mode, Scratch, Signer, SigningKey, Switch, SwitchError, Verifier, Request};
+//! # use sheen_core::{entropy::OsEntropy, id::{KeyId, PrincipalId}, secret::Secret, time::{Clock, SystemClock}};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let key = || -> Result<SigningKey, Box<dyn std::error::Error>> {
+//! #     let secret = Secret::new("correct-horse-battery-staple-32-bytes-min")?;
+//! #     Ok(SigningKey::new(KeyId::parse("k1")?, PrincipalId::parse("web")?, secret))
+//! # };
+//! # let clock = Arc::new(SystemClock::new());
+//! # let store = Arc::new(MemoryReplayStore::new(clock.clone(), 1000));
+//! # let gate = Gate::new(Verifier::new(KeyRing::new(vec![key()?])?, Mode::Shadow), store, clock.clone());
+//! # let signed = Signer::new(key()?).with_v1().sign("GET", "/v1/builds", None, b"", clock.now(), &OsEntropy)?;
+//! # let request = Request::new("GET", "/v1/builds", None, signed.as_headers(), b"");
+//! let k1 = KeyId::parse("k1")?;
+//! assert!(gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady).is_err(), "nothing was seen yet");
+//! gate.admit(&request, &mut Scratch::new()).await?; // v1 and v2, both fitting
+//! assert!(gate.readiness().keys[0].is_ready());
+//! gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady)?;
+//! # Ok(())
+//! # }
+//! ```
 
+mod body;
 mod decide;
+mod explain;
+mod facts;
 mod key;
+mod modes;
+#[cfg(feature = "locale-order")]
+mod order;
 mod parse;
 mod query;
+mod readiness;
+mod rollout;
 mod service;
 mod sign;
 #[cfg(test)]
 mod tests;
+mod text;
 mod types;
 
+pub use body::{Body, BodyDigest, BodyHasher};
 pub use decide::{Scratch, Verifier};
+pub use explain::Explanation;
 pub use key::{KeyRing, KeyRingError, SigningKey};
+pub use modes::{Mode, ModeError, Modes};
 pub use query::{QueryNotUtf8, canonical_query};
-pub use service::{Examined, Gate};
+pub use readiness::{KeyReadiness, Readiness};
+pub use rollout::{Switch, SwitchError};
+pub use service::{Examined, Fallback, FallbackWitness, Gate};
 pub use sign::{SignError, SignedHeaders, Signer};
-pub use types::{
-    Checked, Headers, Mode, ModeError, Modes, Outcome, Refusal, Report, Request, Scheme, Verified,
-};
+pub use types::{Checked, Headers, Outcome, Refusal, Report, Request, Scheme, Verified};

@@ -39,19 +39,25 @@ pub(super) struct QueryScratch {
     decoded: Vec<u8>,
     encoded: Vec<u8>,
     pairs: Vec<Pair>,
+    /// The decoded keys, end to end.
+    #[cfg(feature = "locale-order")]
+    keys: String,
 }
 
 /// Where a pair stands in `encoded`.
 struct Pair {
     key: Range<usize>,
     value: Range<usize>,
+    /// Its place in the query as sent.
+    number: usize,
 }
 
 impl QueryScratch {
     /// Appends the canonical form of `raw` to `out`, or nothing.
     pub(super) fn append(&mut self, raw: &str, out: &mut Vec<u8>) -> Result<(), QueryNotUtf8> {
         let raw = raw.strip_prefix('?').unwrap_or(raw);
-        if raw.is_empty() {
+        if raw.is_empty() || is_canonical(raw.as_bytes()) {
+            out.extend_from_slice(raw.as_bytes());
             return Ok(());
         }
         self.encoded.clear();
@@ -60,35 +66,87 @@ impl QueryScratch {
             let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
             let key = self.encode(key)?;
             let value = self.encode(value)?;
-            self.pairs.push(Pair { key, value });
+            let number = self.pairs.len();
+            self.pairs.push(Pair { key, value, number });
         }
         let encoded = &self.encoded;
-        // A stable sort would allocate; the place in `encoded` keeps equal keys in order.
+        // A stable sort would allocate; the number keeps equal keys in order.
         self.pairs.sort_unstable_by(|a, b| {
             let keys = encoded[a.key.clone()].cmp(&encoded[b.key.clone()]);
-            keys.then(a.value.start.cmp(&b.value.start))
+            keys.then(a.number.cmp(&b.number))
         });
+        self.join(out);
+        Ok(())
+    }
+
+    fn join(&self, out: &mut Vec<u8>) {
         for (number, pair) in self.pairs.iter().enumerate() {
             if number > 0 {
                 out.push(b'&');
             }
-            out.extend_from_slice(&encoded[pair.key.clone()]);
+            out.extend_from_slice(&self.encoded[pair.key.clone()]);
             out.push(b'=');
-            out.extend_from_slice(&encoded[pair.value.clone()]);
+            out.extend_from_slice(&self.encoded[pair.value.clone()]);
         }
-        Ok(())
+    }
+
+    /// Puts to `out` the form in which callers in the field sign `raw`: sorted by what Node's
+    /// `localeCompare` says of the decoded keys (wire.md §1). Nothing for a query past the bounds
+    /// or one that is not UTF-8.
+    #[cfg(feature = "locale-order")]
+    pub(super) fn append_in_locale_order(
+        &mut self,
+        raw: &str,
+        order: &super::order::LocaleOrder,
+        out: &mut Vec<u8>,
+    ) -> bool {
+        let raw = raw.strip_prefix('?').unwrap_or(raw);
+        if raw.len() > super::order::MAX_QUERY {
+            return false;
+        }
+        self.encoded.clear();
+        self.pairs.clear();
+        self.keys.clear();
+        let mut bounds = [(0, 0); super::order::MAX_PAIRS];
+        for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
+            if self.pairs.len() == bounds.len() {
+                return false;
+            }
+            let (key, value) = piece.split_once('=').unwrap_or((piece, ""));
+            let start = self.keys.len();
+            decode(key.as_bytes(), &mut self.decoded);
+            let Ok(decoded) = std::str::from_utf8(&self.decoded) else {
+                return false;
+            };
+            self.keys.push_str(decoded);
+            bounds[self.pairs.len()] = (start, self.keys.len());
+            let (Ok(key), Ok(value)) = (self.encode(key), self.encode(value)) else {
+                return false;
+            };
+            let number = self.pairs.len();
+            self.pairs.push(Pair { key, value, number });
+        }
+        let keys = self.keys.as_str();
+        let key_of = |pair: &Pair| &keys[bounds[pair.number].0..bounds[pair.number].1];
+        // `localeCompare` has ties between keys that differ; those keep their places, as in Node.
+        self.pairs.sort_unstable_by(|a, b| {
+            let keys = order.compare(key_of(a), key_of(b));
+            keys.then(a.number.cmp(&b.number))
+        });
+        self.join(out);
+        true
     }
 
     fn encode(&mut self, raw: &str) -> Result<Range<usize>, QueryNotUtf8> {
         let start = self.encoded.len();
-        if raw.bytes().all(is_unreserved) {
+        if raw.bytes().all(is_plain) {
             self.encoded.extend_from_slice(raw.as_bytes());
             return Ok(start..self.encoded.len());
         }
         decode(raw.as_bytes(), &mut self.decoded);
         std::str::from_utf8(&self.decoded).map_err(|_| QueryNotUtf8)?;
         for &byte in &self.decoded {
-            if is_unreserved(byte) {
+            if is_plain(byte) {
                 self.encoded.push(byte);
             } else {
                 let hex = |half: u8| b"0123456789ABCDEF"[usize::from(half)];
@@ -129,6 +187,65 @@ const fn hex(digit: u8) -> Option<u8> {
         b'A'..=b'F' => Some(digit - b'A' + 10),
         _ => None,
     }
+}
+
+/// Whether a query is its own canonical form, as most are: nothing to encode, keys in order.
+fn is_canonical(raw: &[u8]) -> bool {
+    let mut last: &[u8] = b"";
+    let mut start = 0;
+    let mut joint = None;
+    for (at, byte) in raw.iter().enumerate() {
+        match CLASSES[usize::from(*byte)] {
+            Class::Plain => {}
+            Class::Joint if joint.is_none() => {
+                let key = &raw[start..at];
+                if key < last {
+                    return false;
+                }
+                last = key;
+                joint = Some(at);
+            }
+            Class::End if joint.is_some() => {
+                joint = None;
+                start = at + 1;
+            }
+            _ => return false,
+        }
+    }
+    joint.is_some()
+}
+
+/// What a byte of a raw query is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Stands for itself and is encoded as itself.
+    Plain,
+    /// `=`
+    Joint,
+    /// `&`
+    End,
+    Other,
+}
+
+static CLASSES: [Class; 256] = {
+    let mut table = [Class::Other; 256];
+    let mut byte = 0_u8;
+    loop {
+        table[byte as usize] = match byte {
+            b'=' => Class::Joint,
+            b'&' => Class::End,
+            _ if is_unreserved(byte) => Class::Plain,
+            _ => Class::Other,
+        };
+        if byte == u8::MAX {
+            break table;
+        }
+        byte += 1;
+    }
+};
+
+fn is_plain(byte: u8) -> bool {
+    CLASSES[usize::from(byte)] == Class::Plain
 }
 
 /// What `encodeURIComponent` leaves alone.

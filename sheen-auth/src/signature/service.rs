@@ -1,20 +1,28 @@
 //! The door: a signature that fits, then whatever must be spent for it.
 
+use std::fmt;
 use std::sync::Arc;
 
-use sheen_core::error::StoreError;
+use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::id::{KeyId, PrincipalId};
 use sheen_core::time::Clock;
 
 use super::decide::{Scratch, Verifier};
-use super::types::{Checked, Mode, Refusal, Report, Request, Scheme, Verified};
+use super::modes::Mode;
+use super::readiness::{Counts, Readiness};
+use super::rollout::{self, Switch, SwitchError};
+use super::types::{Checked, Refusal, Report, Request, Scheme, Verified};
 use crate::replay::{ClaimOutcome, ReplayStore};
 
-/// Lets requests in: once each, where their scheme can tell.
+/// Lets requests in: once each, where their scheme can tell. Counts what it sees, and takes changes
+/// of a key's mode and latch while it works.
 #[derive(Debug)]
 pub struct Gate {
     verifier: Verifier,
     replay: Arc<dyn ReplayStore>,
     clock: Arc<dyn Clock>,
+    counts: Counts,
+    timestamp_only: Option<Arc<dyn FallbackWitness>>,
 }
 
 /// What came of a request at the door, for those who report it.
@@ -25,25 +33,116 @@ pub struct Examined {
     pub report: Report,
     /// Whether it got in.
     pub verdict: Result<Verified, Refusal>,
-    /// Why the replay store closed the door, when it did.
+    /// How the replay store failed, when it did.
     pub store_error: Option<StoreError>,
 }
 
+/// A request that got in by its timestamp alone.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Fallback<'a> {
+    /// Whose it is.
+    pub principal: &'a PrincipalId,
+    /// The key that signed it.
+    pub key_id: &'a KeyId,
+    /// The scheme that fitted.
+    pub scheme: Scheme,
+    /// How the replay store failed.
+    pub error: &'a StoreError,
+}
+
+/// Is told of each request that gets in by its timestamp alone, to log it. Must not block.
+pub trait FallbackWitness: fmt::Debug + Send + Sync + 'static {
+    /// It got in, though the store could not say whether it was sent before.
+    fn let_in(&self, fallback: &Fallback<'_>);
+}
+
 impl Gate {
-    /// A door with these keys and this memory.
+    /// A door with these keys and this memory. A store that fails closes it.
     #[must_use]
     pub fn new(verifier: Verifier, replay: Arc<dyn ReplayStore>, clock: Arc<dyn Clock>) -> Self {
         Self {
+            counts: Counts::new(&verifier),
             verifier,
             replay,
             clock,
+            timestamp_only: None,
         }
+    }
+
+    /// Lets in by their fresh timestamp alone what the store cannot be asked about, for as long as
+    /// it fails: such requests can be replayed within their window. Each is counted and told to
+    /// `witness`. Plain v1 has no timestamp and stays out; a full store still refuses, since a
+    /// caller could fill it to switch its memory off.
+    #[must_use]
+    pub fn timestamp_only_when_store_fails(mut self, witness: Arc<dyn FallbackWitness>) -> Self {
+        self.timestamp_only = Some(witness);
+        self
     }
 
     /// What decides before anything is spent.
     #[must_use]
     pub const fn verifier(&self) -> &Verifier {
         &self.verifier
+    }
+
+    /// What was seen of each key since this door was made.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        self.counts.read(&self.verifier)
+    }
+
+    /// Brings `key` to `mode` from the next request on, and begins its count anew.
+    ///
+    /// # Errors
+    /// When there is no such key, it is latched and v1 would decide, or `enforce-v2` would shut
+    /// callers out and was not forced.
+    pub fn switch(&self, key: &KeyId, mode: Mode, how: Switch) -> Result<(), SwitchError> {
+        let place = self.place_of(key)?;
+        if mode == Mode::EnforceV2 && how == Switch::WhenReady {
+            self.counts.ready(place)?;
+        }
+        let policies = self.verifier.policies();
+        policies.change(place, |policy| rollout::with_mode(policy, mode))?;
+        self.counts.begin(place);
+        Ok(())
+    }
+
+    /// Refuses v1 from `key` from the next request on, whatever was counted.
+    ///
+    /// # Errors
+    /// When there is no such key, or v1 decides in its mode.
+    pub fn latch(&self, key: &KeyId) -> Result<(), SwitchError> {
+        self.set_latch(key, true)
+    }
+
+    /// Takes the latch off `key` again.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn unlatch(&self, key: &KeyId) -> Result<(), SwitchError> {
+        self.set_latch(key, false)
+    }
+
+    /// Forgets for [`Self::switch`] what was counted of `key`: its last v1 caller was mended.
+    ///
+    /// # Errors
+    /// When there is no such key.
+    pub fn count_anew(&self, key: &KeyId) -> Result<(), SwitchError> {
+        let place = self.place_of(key)?;
+        self.counts.begin(place);
+        Ok(())
+    }
+
+    fn set_latch(&self, key: &KeyId, latched: bool) -> Result<(), SwitchError> {
+        let place = self.place_of(key)?;
+        let policies = self.verifier.policies();
+        policies.change(place, |policy| rollout::with_latch(policy, latched))
+    }
+
+    fn place_of(&self, key: &KeyId) -> Result<usize, SwitchError> {
+        let place = self.verifier.ring().place_of(key.as_str());
+        place.ok_or_else(|| SwitchError::UnknownKey(key.clone()))
     }
 
     /// Lets a request in, spending its nonce or request id in one atomic step.
@@ -63,30 +162,14 @@ impl Gate {
 
     /// The same, with what was seen on the way, refused or not.
     pub async fn examine(&self, request: &Request<'_>, scratch: &mut Scratch) -> Examined {
-        let (report, checked) = self.verifier.examine(request, self.clock.now(), scratch);
-        let checked = match checked {
-            Ok(checked) => checked,
-            Err(refusal) => {
-                return Examined {
-                    report,
-                    verdict: Err(refusal),
-                    store_error: None,
-                };
-            }
+        let now = self.clock.now();
+        let (report, checked) = self.verifier.examine(request, now, scratch);
+        let (verdict, store_error) = match checked {
+            Ok(checked) => self.let_in(&checked, &report).await,
+            Err(refusal) => (Err(refusal), None),
         };
-        let (spent, store_error) = match self.spend(&checked).await {
-            Ok(None) => (Ok(()), None),
-            Ok(Some(refusal)) => (Err(refusal), None),
-            Err(error) => (Err(Refusal::ReplayStoreUnavailable), Some(error)),
-        };
-        let verdict = spent.map(|()| Verified {
-            principal: checked.principal.clone(),
-            key_id: checked.key_id.clone(),
-            scheme: checked.scheme,
-            deprecated: checked.mode == Mode::Dual && checked.scheme != Scheme::V2,
-            body_sha256: checked.body_sha256,
-            report: report.clone(),
-        });
+        let outcome = verdict.as_ref().map(|_| ()).map_err(|refusal| *refusal);
+        self.counts.record(&self.verifier, &report, outcome, now);
         Examined {
             report,
             verdict,
@@ -94,20 +177,65 @@ impl Gate {
         }
     }
 
+    async fn let_in(
+        &self,
+        checked: &Checked<'_>,
+        report: &Report,
+    ) -> (Result<Verified, Refusal>, Option<StoreError>) {
+        let (spent, store_error) = match self.spend(checked).await {
+            Ok(spent) => (spent, None),
+            Err(error) => {
+                self.counts.store_failed();
+                let spent = match self.falls_back(checked, &error) {
+                    true => Ok(()),
+                    false => Err(Refusal::ReplayStoreUnavailable),
+                };
+                (spent, Some(error))
+            }
+        };
+        let verdict = spent.map(|()| Verified {
+            principal: checked.principal.clone(),
+            key_id: checked.key_id.clone(),
+            scheme: checked.scheme,
+            deprecated: checked.mode == Mode::Dual && checked.scheme != Scheme::V2,
+            timestamp_only: store_error.is_some(),
+            body_sha256: checked.body_sha256,
+            report: report.clone(),
+        });
+        (verdict, store_error)
+    }
+
+    fn falls_back(&self, checked: &Checked<'_>, error: &StoreError) -> bool {
+        let Some(witness) = &self.timestamp_only else {
+            return false;
+        };
+        if checked.claim.is_none() || error.kind == StoreErrorKind::Full {
+            return false;
+        }
+        self.counts.let_in_by_timestamp();
+        witness.let_in(&Fallback {
+            principal: checked.principal,
+            key_id: checked.key_id,
+            scheme: checked.scheme,
+            error,
+        });
+        true
+    }
+
     /// Asks the store what the signature alone cannot tell.
-    async fn spend(&self, checked: &Checked<'_>) -> Result<Option<Refusal>, StoreError> {
+    async fn spend(&self, checked: &Checked<'_>) -> Result<Result<(), Refusal>, StoreError> {
         if let Some(mark) = &checked.look_up
             && self.replay.v1_marked(checked.principal, mark).await?
         {
-            return Ok(Some(Refusal::NonceReplayed));
+            return Ok(Err(Refusal::NonceReplayed));
         }
         let Some(claim) = &checked.claim else {
-            return Ok(None);
+            return Ok(Ok(()));
         };
         Ok(match self.replay.claim(claim).await? {
-            ClaimOutcome::Claimed => None,
-            ClaimOutcome::Replayed => Some(Refusal::NonceReplayed),
-            ClaimOutcome::TooOld => Some(Refusal::TimestampOutsideWindow),
+            ClaimOutcome::Claimed => Ok(()),
+            ClaimOutcome::Replayed => Err(Refusal::NonceReplayed),
+            ClaimOutcome::TooOld => Err(Refusal::TimestampOutsideWindow),
         })
     }
 }

@@ -5,10 +5,11 @@ use std::fmt;
 use sheen_core::entropy::Entropy;
 use sheen_core::time::Timestamp;
 
-use super::decide::{SignedText, sha256};
+use super::body::sha256;
 use super::key::SigningKey;
 use super::parse;
 use super::query::{QueryNotUtf8, canonical_query};
+use super::text::SignedText;
 use super::types::Headers;
 
 /// Signs requests: v2, and v1 beside it where the worker still wants it.

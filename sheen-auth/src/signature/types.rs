@@ -1,12 +1,13 @@
 //! Requests, modes, and what comes of a verification.
 
-use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use sheen_core::error::Code;
 use sheen_core::id::{KeyId, PrincipalId};
 
+use super::body::{Body, BodyDigest};
+use super::modes::Mode;
+use super::parse;
 use crate::replay::{Claim, V1Mark};
 
 /// The headers that signatures live in, as sent. Who gives one twice is refused before (400).
@@ -64,6 +65,21 @@ impl<'a> Headers<'a> {
         }
         headers
     }
+
+    /// Whether some scheme's parts are all there and of their form, so that the body decides. When
+    /// not, no body makes the call fit, and its refusal is the same for every body.
+    ///
+    /// Anybody can make up the form: it says nothing about who calls.
+    #[must_use]
+    pub fn are_well_formed(&self) -> bool {
+        let is_signature = |text: &str| parse::signature(text, &mut [0; 32]);
+        if self.signature.is_some_and(is_signature) {
+            return true;
+        }
+        self.nonce.is_some_and(parse::is_nonce)
+            && self.timestamp.and_then(parse::timestamp).is_some()
+            && self.sig_v2.or(self.signature_v2).is_some_and(is_signature)
+    }
 }
 
 impl fmt::Debug for Headers<'_> {
@@ -96,8 +112,8 @@ pub struct Request<'a> {
     pub query: Option<&'a str>,
     /// The signature's headers.
     pub headers: Headers<'a>,
-    /// The body's bytes as sent: the same buffer that is served.
-    pub body: &'a [u8],
+    /// The body as sent: the same bytes that are served, or what a layer hashed of them.
+    pub body: Body<'a>,
 }
 
 impl<'a> Request<'a> {
@@ -115,19 +131,37 @@ impl<'a> Request<'a> {
             path,
             query,
             headers,
-            body,
+            body: Body::Whole(body),
+        }
+    }
+
+    /// The same for a body that was hashed while it was read: enough for v2, not for v1.
+    #[must_use]
+    pub const fn hashed(
+        method: &'a str,
+        path: &'a str,
+        query: Option<&'a str>,
+        headers: Headers<'a>,
+        body: BodyDigest,
+    ) -> Self {
+        Self {
+            method,
+            path,
+            query,
+            headers,
+            body: Body::Digest(body),
         }
     }
 }
 
 impl fmt::Debug for Request<'_> {
-    /// Without the query, which may hold a token, and the body.
+    /// Without the query, which may hold a token, and the body's bytes.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Request")
             .field("method", &self.method)
             .field("path", &self.path)
             .field("headers", &self.headers)
-            .field("body_len", &self.body.len())
+            .field("body", &self.body)
             .finish_non_exhaustive()
     }
 }
@@ -145,6 +179,9 @@ pub enum Scheme {
 }
 
 impl Scheme {
+    /// Every scheme.
+    pub const ALL: [Self; 3] = [Self::V1, Self::V1RequestId, Self::V2];
+
     /// The name on the wire, for labels.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -156,148 +193,17 @@ impl Scheme {
     }
 }
 
-/// How far a key has come on its way from v1 to v2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-#[non_exhaustive]
-pub enum Mode {
-    /// v1 decides, v2 is not looked at.
-    V1Only,
-    /// v1 decides; v2 is checked and reported, and spends nothing.
-    Shadow,
-    /// Either; anything of v2 means that v2 alone decides.
-    #[default]
-    Dual,
-    /// v2 alone.
-    EnforceV2,
-}
-
-impl Mode {
-    /// The name as settings have it.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::V1Only => "v1-only",
-            Self::Shadow => "shadow",
-            Self::Dual => "dual",
-            Self::EnforceV2 => "enforce-v2",
-        }
-    }
-}
-
-impl fmt::Display for Mode {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Why a text does not say the modes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ModeError {
-    /// Not a mode's name.
-    #[error("must be v1-only, shadow, dual or enforce-v2")]
-    Name,
-    /// Not `id=mode`, or the id is not one.
-    #[error("must be one mode, or id=mode pairs with commas between")]
-    Pair,
-    /// One key was given two modes.
-    #[error("the key {0} has two modes")]
-    Twice(KeyId),
-    /// A mode for a key that is not in the ring: the key that was meant would keep the default.
-    #[error("no key has the id {0}")]
-    UnknownKey(KeyId),
-}
-
-impl FromStr for Mode {
-    type Err = ModeError;
-
-    fn from_str(text: &str) -> Result<Self, ModeError> {
-        let all = [Self::V1Only, Self::Shadow, Self::Dual, Self::EnforceV2];
-        let named = all.into_iter().find(|mode| mode.as_str() == text);
-        named.ok_or(ModeError::Name)
-    }
-}
-
-/// The mode of each key: `SHEEN_SIGNATURE_MODE`, one mode or `id=mode,…` (wire.md §15).
-///
-/// ```
-/// use sheen_auth::signature::{Mode, Modes};
-/// use sheen_core::id::KeyId;
-/// let modes: Modes = "old=shadow,new=enforce-v2".parse()?;
-/// assert_eq!(modes.of(&KeyId::parse("old")?), Mode::Shadow);
-/// assert_eq!(modes.of(&KeyId::parse("third")?), Mode::Dual);
-/// assert_eq!("shadow".parse::<Modes>()?.of(&KeyId::parse("old")?), Mode::Shadow);
-/// # Ok::<(), Box<dyn std::error::Error>>(())
-/// ```
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Modes {
-    default: Mode,
-    by_key: BTreeMap<KeyId, Mode>,
-}
-
-impl Modes {
-    /// One mode for every key.
-    #[must_use]
-    pub const fn all(mode: Mode) -> Self {
-        Self {
-            default: mode,
-            by_key: BTreeMap::new(),
-        }
-    }
-
-    /// The same, but `mode` for `key`.
-    #[must_use]
-    pub fn with(mut self, key: KeyId, mode: Mode) -> Self {
-        self.by_key.insert(key, mode);
-        self
-    }
-
-    /// The mode of `key`.
-    #[must_use]
-    pub fn of(&self, key: &KeyId) -> Mode {
-        self.by_key.get(key).copied().unwrap_or(self.default)
-    }
-
-    /// The keys that have a mode of their own.
-    pub fn keys(&self) -> impl Iterator<Item = &KeyId> {
-        self.by_key.keys()
-    }
-}
-
-impl FromStr for Modes {
-    type Err = ModeError;
-
-    fn from_str(text: &str) -> Result<Self, ModeError> {
-        if !text.contains('=') {
-            return Ok(Self::all(text.trim().parse()?));
-        }
-        let mut modes = Self::default();
-        for pair in text.split(',') {
-            let (id, mode) = pair.trim().split_once('=').ok_or(ModeError::Pair)?;
-            let id = KeyId::parse(id.trim()).map_err(|_| ModeError::Pair)?;
-            if modes
-                .by_key
-                .insert(id.clone(), mode.trim().parse()?)
-                .is_some()
-            {
-                return Err(ModeError::Twice(id));
-            }
-        }
-        Ok(modes)
-    }
-}
-
 /// Why a request does not get in, in order of precedence; only that a method or target which could
 /// not stand on a request line is `Invalid` before its headers are read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 #[non_exhaustive]
 pub enum Refusal {
-    /// No signature that the mode reads.
-    #[error("the request has no signature")]
-    Missing,
     /// The query is not UTF-8 once decoded.
     #[error("the query is not valid utf-8 once decoded")]
     QueryNotUtf8,
+    /// No signature that the mode reads.
+    #[error("the request has no signature")]
+    Missing,
     /// The timestamp is missing or not one.
     #[error("the timestamp is not one")]
     TimestampInvalid,
@@ -325,6 +231,20 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Every refusal, in order of precedence: a closed set of labels.
+    pub const ALL: [Self; 10] = [
+        Self::QueryNotUtf8,
+        Self::Missing,
+        Self::TimestampInvalid,
+        Self::NonceInvalid,
+        Self::KeyUnknown,
+        Self::Invalid,
+        Self::V1Retired,
+        Self::TimestampOutsideWindow,
+        Self::ReplayStoreUnavailable,
+        Self::NonceReplayed,
+    ];
+
     /// The wire's code.
     #[must_use]
     pub const fn code(self) -> Code {
@@ -360,7 +280,8 @@ pub enum Outcome {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Report {
-    /// The scheme that fitted and decided.
+    /// The scheme whose signature fitted and that decided, also when it was refused for its time
+    /// or for being v1.
     pub scheme: Option<Scheme>,
     /// The key that fitted.
     pub key_id: Option<KeyId>,
@@ -378,6 +299,12 @@ impl Report {
     pub fn mismatch(&self) -> bool {
         let both = self.v1 != Outcome::Absent && self.v2 != Outcome::Absent;
         both && (self.v1 == Outcome::Accepted) != (self.v2 == Outcome::Accepted)
+    }
+
+    /// Whether a key in `enforce-v2` would refuse what was let in.
+    #[must_use]
+    pub fn enforcing_would_refuse(&self) -> bool {
+        self.v2 != Outcome::Accepted
     }
 }
 
@@ -413,6 +340,9 @@ pub struct Verified {
     pub scheme: Scheme,
     /// v1 in a key that is on its way to v2: the answer carries `Deprecation`.
     pub deprecated: bool,
+    /// The replay store failed and the service lets its timestamp alone vouch for the request: it
+    /// may come again for as long as it is fresh.
+    pub timestamp_only: bool,
     /// SHA-256 of the body, where the scheme needed it.
     pub body_sha256: Option<[u8; 32]>,
     /// What was seen.

@@ -123,7 +123,7 @@ fn read(claims: &Map<String, Value>, now: Timestamp) -> Result<Viewer, TokenErro
     if scope != SCOPE {
         return Err(TokenError::Scope);
     }
-    Ok(Viewer::new(user, build, expires_at))
+    Ok(Viewer::new(user, build, instant(iat), expires_at))
 }
 
 fn instant(seconds: u64) -> Timestamp {

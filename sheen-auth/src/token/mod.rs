@@ -8,6 +8,7 @@
 //! 4. `exp` and `iat` are mandatory whole seconds. The verifier caps the life at ten minutes
 //!    itself; at `now == exp` the token has expired.
 //! 5. Several secrets verify, the first one signs.
+//! 6. [`revocation`] takes a user's tokens back before they expire; whoever verifies asks it too.
 //!
 //! ```
 //! use std::time::Duration;
@@ -33,6 +34,7 @@
 
 mod decide;
 mod jws;
+pub mod revocation;
 #[cfg(test)]
 mod tests;
 mod types;

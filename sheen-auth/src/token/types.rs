@@ -43,15 +43,23 @@ pub struct Viewer {
     pub user: UserId,
     /// The one build.
     pub build: BuildId,
+    /// The second it was issued in, by its issuer's clock.
+    pub issued_at: Timestamp,
     /// The first instant at which the token counts no more.
     pub expires_at: Timestamp,
 }
 
 impl Viewer {
-    pub(super) const fn new(user: UserId, build: BuildId, expires_at: Timestamp) -> Self {
+    pub(super) const fn new(
+        user: UserId,
+        build: BuildId,
+        issued_at: Timestamp,
+        expires_at: Timestamp,
+    ) -> Self {
         Self {
             user,
             build,
+            issued_at,
             expires_at,
         }
     }
@@ -82,6 +90,9 @@ pub enum TokenError {
     /// For another use or another build.
     #[error("the token is for another use")]
     Scope,
+    /// Its user's tokens were taken back after it was issued.
+    #[error("the token was taken back")]
+    Revoked,
 }
 
 impl TokenError {
@@ -89,7 +100,7 @@ impl TokenError {
     #[must_use]
     pub const fn code(self) -> Code {
         match self {
-            Self::Invalid => Code::TokenInvalid,
+            Self::Invalid | Self::Revoked => Code::TokenInvalid,
             Self::Expired => Code::TokenExpired,
             Self::Scope => Code::TokenScope,
         }

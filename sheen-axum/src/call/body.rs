@@ -5,12 +5,13 @@ use http::{HeaderMap, HeaderValue};
 use serde_json::{Map, Value};
 use sheen_core::error::Code;
 
+use super::json::{self, JsonError};
 use crate::problem::Problem;
 
 /// The object in `body`.
 ///
 /// # Errors
-/// When it is of another content type, is coded, is not JSON or not an object.
+/// When it is of another content type, is coded, is not JSON, not an object, or holds a key twice.
 pub(super) fn object_of(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
     if body.is_empty() {
         return Ok(Map::new());
@@ -18,14 +19,17 @@ pub(super) fn object_of(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, 
     if !is_json(headers) || is_coded(headers) {
         return Err(Problem::new(Code::UnsupportedMediaType));
     }
-    match serde_json::from_slice(body) {
+    match json::parse(body) {
         Ok(Value::Object(map)) => Ok(map),
         Ok(_) => Err(Problem::field(
             "body",
             "wrong_type",
             "must be a JSON object",
         )),
-        Err(error) => {
+        Err(JsonError::Twice(place)) => {
+            Err(Problem::field(place, "duplicate", "must be given once"))
+        }
+        Err(JsonError::Malformed(error)) => {
             let (line, column) = (error.line(), error.column());
             let message = format!("is not JSON at line {line}, column {column}");
             Err(Problem::field("body", "malformed", message))

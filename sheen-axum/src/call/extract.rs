@@ -110,10 +110,17 @@ impl Call {
     }
 }
 
+/// Why there is no [`Call`] in the request.
+#[derive(Debug, Clone)]
+pub(super) struct Unprepared(pub(super) Problem);
+
 impl<S: Sync> FromRequestParts<S> for Call {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        if let Some(Unprepared(problem)) = parts.extensions.remove::<Unprepared>() {
+            return Err(problem);
+        }
         parts
             .extensions
             .remove::<Arc<Self>>()

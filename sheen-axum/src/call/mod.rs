@@ -4,10 +4,12 @@
 //!    call names; two different ones are refused. `X-User-ID` is never read.
 //! 2. Under a signature that covers neither path nor query only the body's `userId` counts.
 //! 3. A wrong user is told together with every other wrong field: all at once.
-//! 4. A body is `application/json`, UTF-8, one object; none at all is an empty one.
+//! 4. A body is `application/json`, UTF-8, one object; none at all is an empty one. A key that
+//!    stands twice, at any depth, is refused.
 
 mod body;
 mod extract;
+mod json;
 mod prepare;
 mod user;
 

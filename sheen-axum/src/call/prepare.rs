@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{FromRequestParts, RawPathParams, State};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::Request;
 use http::request::Parts;
 use sheen_billing::account::CreditReader;
@@ -14,9 +14,10 @@ use sheen_core::id::{ReservationId, UserId};
 use tracing::Span;
 
 use super::body::object_of;
-use super::extract::{Call, MissingLayer};
+use super::extract::{Call, MissingLayer, Unprepared};
 use super::user::{Named, named_user};
 use crate::idempotency::Owner;
+use crate::limit::LimitedBy;
 use crate::problem::Problem;
 use crate::query::Query;
 use crate::signature::{BufferedBody, Caller, original_uri};
@@ -47,8 +48,12 @@ pub(crate) async fn prepare(
     next: Next,
 ) -> Response {
     let (mut parts, body) = request.into_parts();
+    let caller = parts.extensions.get::<Caller>();
+    let principal = caller.and_then(Caller::principal).cloned();
     match preparing.call(&mut parts).await {
         Ok(call) => {
+            let user = call.user.as_ref().ok().cloned();
+            parts.extensions.insert(LimitedBy::new(user, principal));
             if let Ok(user) = &call.user {
                 Span::current().record("user_id", user.as_str());
             }
@@ -58,10 +63,14 @@ pub(crate) async fn prepare(
                 parts.extensions.insert(Owner::Nobody);
             }
             parts.extensions.insert(Arc::new(call));
-            next.run(Request::from_parts(parts, body)).await
         }
-        Err(problem) => problem.into_response(),
+        // It is counted before it is refused, like any call.
+        Err(problem) => {
+            parts.extensions.insert(LimitedBy::new(None, principal));
+            parts.extensions.insert(Unprepared(problem));
+        }
     }
+    next.run(Request::from_parts(parts, body)).await
 }
 
 impl Preparing {

@@ -24,7 +24,8 @@ const ALLOWED: HeaderValue = HeaderValue::from_static(
     "authorization, last-event-id, x-last-event-seq, if-none-match, x-request-id, x-correlation-id",
 );
 const EXPOSED: HeaderValue = HeaderValue::from_static(
-    "etag, x-next-poll-ms, retry-after, x-request-id, x-correlation-id, server-timing",
+    "etag, x-next-poll-ms, retry-after, x-request-id, x-correlation-id, server-timing, \
+     x-ratelimit-limit, x-ratelimit-remaining, x-ratelimit-reset, ratelimit, ratelimit-policy",
 );
 
 /// Answers preflights and lets the allowed origins read.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::header::{CONTENT_LANGUAGE, CONTENT_TYPE, LOCATION};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri};
 use sha2::{Digest, Sha256};
 use sheen_auth::signature::canonical_query;
@@ -21,12 +20,6 @@ pub const IDEMPOTENCY_REPLAYED: HeaderName = HeaderName::from_static("idempotenc
 /// `x-original-request-id`.
 pub const X_ORIGINAL_REQUEST_ID: HeaderName = HeaderName::from_static("x-original-request-id");
 
-const PREFER: HeaderName = HeaderName::from_static("prefer");
-/// The longest wait for a first call, in seconds (wire.md §4).
-const LONGEST_WAIT: u32 = 10;
-/// What of an answer is said again.
-const KEPT_HEADERS: [HeaderName; 3] = [CONTENT_TYPE, CONTENT_LANGUAGE, LOCATION];
-
 /// The key of a call, if it has one.
 pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Problem> {
     let mut values = headers.get_all(&IDEMPOTENCY_KEY).iter();
@@ -39,34 +32,28 @@ pub(crate) fn key_of(headers: &HeaderMap) -> Result<Option<IdempotencyKey>, Prob
         .map_err(|error| Problem::new(Code::IdempotencyKeyInvalid).caused_by(error))
 }
 
-/// What the call says, in one hash.
+/// What the call says, in one hash; the body's own hash may be known from its signature.
 pub(crate) fn fingerprint_of(
     method: &Method,
     uri: &Uri,
     body: &Bytes,
+    body_sha256: Option<[u8; 32]>,
 ) -> Result<Fingerprint, Problem> {
     let mut query = String::new();
     canonical_query(uri.query().unwrap_or_default(), &mut query)
         .map_err(|_| Problem::field("query", "invalid_utf8", "must be UTF-8 once decoded"))?;
-    let hash: [u8; 32] = Sha256::digest(body).into();
+    let hash = body_sha256.unwrap_or_else(|| Sha256::digest(body).into());
     Ok(Fingerprint::of(method.as_str(), uri.path(), &query, &hash))
 }
 
-/// How many seconds the caller is ready to wait: `Prefer: wait=N` (RFC 7240), at most 10.
-pub(crate) fn wait_of(headers: &HeaderMap) -> u32 {
-    let lines = headers.get_all(&PREFER).iter();
-    let wishes = lines.filter_map(|line| line.to_str().ok());
-    wishes
-        .flat_map(|line| line.split([',', ';']))
-        .find_map(|wish| {
-            let (name, seconds) = wish.split_once('=')?;
-            let seconds = seconds.trim().trim_matches('"');
-            let stated = name.trim().eq_ignore_ascii_case("wait");
-            let digits = !seconds.is_empty() && seconds.bytes().all(|b| b.is_ascii_digit());
-            (stated && digits).then(|| seconds.parse().unwrap_or(LONGEST_WAIT))
-        })
-        .unwrap_or(0)
-        .min(LONGEST_WAIT)
+/// Why an answer is not kept.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum NotKept {
+    /// Half a header is none.
+    #[error("a header to be kept is not UTF-8")]
+    Header(#[from] std::str::Utf8Error),
+    #[error(transparent)]
+    Answer(#[from] StoredAnswerError),
 }
 
 /// The answer as it is kept, made by the call `request_id`.
@@ -75,12 +62,15 @@ pub(crate) fn kept_answer(
     headers: &HeaderMap,
     body: &[u8],
     request_id: Arc<str>,
-) -> Result<StoredAnswer, StoredAnswerError> {
-    let kept = KEPT_HEADERS.iter().filter_map(|name| {
-        let value = headers.get(name)?.to_str().ok()?;
-        Some((Arc::from(name.as_str()), Arc::from(value)))
-    });
-    StoredAnswer::new(status.as_u16(), kept.collect(), body, request_id)
+) -> Result<StoredAnswer, NotKept> {
+    let mut kept = Vec::new();
+    for name in StoredAnswer::KEPT_HEADERS {
+        for value in headers.get_all(name) {
+            let value = std::str::from_utf8(value.as_bytes())?;
+            kept.push((Arc::from(name), Arc::from(value)));
+        }
+    }
+    Ok(StoredAnswer::new(status.as_u16(), kept, body, request_id)?)
 }
 
 /// A kept answer as it is sent.
@@ -89,7 +79,7 @@ pub(crate) fn answer_from(stored: &StoredAnswer) -> Response {
     *answer.status_mut() = StatusCode::from_u16(stored.status).unwrap_or(StatusCode::OK);
     for (name, value) in &stored.headers {
         let name = HeaderName::from_bytes(name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(value)) {
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
             answer.headers_mut().append(name, value);
         }
     }
@@ -123,26 +113,6 @@ pub(crate) fn in_progress() -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn prefer(lines: &[&'static str]) -> u32 {
-        let mut headers = HeaderMap::new();
-        for line in lines {
-            headers.append(PREFER, HeaderValue::from_static(line));
-        }
-        wait_of(&headers)
-    }
-
-    #[test]
-    fn a_wish_to_wait_is_found_among_others_and_bounded() {
-        assert_eq!(prefer(&[]), 0);
-        assert_eq!(prefer(&["wait=3"]), 3);
-        assert_eq!(prefer(&["respond-async, Wait = 7"]), 7);
-        assert_eq!(prefer(&["return=minimal", "wait=\"9\""]), 9);
-        assert_eq!(prefer(&["wait=10000000000000"]), 10);
-        for bad in ["wait", "wait=", "wait=-1", "wait=1.5", "waiting=5"] {
-            assert_eq!(prefer(&[bad]), 0, "{bad}");
-        }
-    }
 
     #[test]
     fn a_key_given_twice_is_refused() {

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -14,15 +13,12 @@ use sheen_core::idempotency::{
 use sheen_core::runtime::{BoxFuture, Sleep, Spawn};
 use tower::{Layer, Service};
 
-use super::keyed::{fingerprint_of, in_progress, key_of, replayed, reused, wait_of};
+use super::keyed::{fingerprint_of, in_progress, key_of, replayed, reused};
+use super::patience::Patience;
 use super::run::run_under_lease;
 use crate::problem::Problem;
-use crate::signature::{BufferedBody, original_uri};
+use crate::signature::{BufferedBody, Caller, original_uri};
 use crate::timing::ServerTiming;
-
-/// How often a waiting repeat looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS_PER_SECOND: u32 = 20;
 
 /// Whose keys a call's key is among; in the request's extensions. A request without one passes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,7 +117,7 @@ struct Keyed {
     scope: Scope,
     key: IdempotencyKey,
     fingerprint: Fingerprint,
-    wait_seconds: u32,
+    patience: Patience,
     timing: Option<ServerTiming>,
 }
 
@@ -142,12 +138,14 @@ impl Keyed {
         };
         let body = request.extensions().get::<BufferedBody>();
         let body = body.map(|body| body.0.clone()).unwrap_or_default();
+        let caller = request.extensions().get::<Caller>();
+        let hash = caller.and_then(Caller::body_sha256);
         let uri = original_uri(request.extensions(), request.uri());
         Ok(Some(Self {
             scope: scope.clone(),
             key,
-            fingerprint: fingerprint_of(request.method(), uri, &body)?,
-            wait_seconds: wait_of(request.headers()),
+            fingerprint: fingerprint_of(request.method(), uri, &body, hash)?,
+            patience: Patience::of(request.headers()),
             timing: request.extensions().get::<ServerTiming>().cloned(),
         }))
     }
@@ -156,7 +154,7 @@ impl Keyed {
 impl IdempotencyLayer {
     /// The lease of the call's key, or the answer that the call gets without running.
     async fn lease(&self, keyed: &Keyed) -> Result<Lease, Box<Response>> {
-        let mut looks = keyed.wait_seconds * LOOKS_PER_SECOND;
+        let mut patience = keyed.patience;
         loop {
             let begun = self
                 .store
@@ -170,10 +168,10 @@ impl IdempotencyLayer {
                 Ok(BeginOutcome::Replay(answer)) => return Err(Box::new(replayed(&answer))),
                 Ok(BeginOutcome::Reused) => return Err(Box::new(reused())),
                 // An outcome this code does not know cannot have started the call.
-                Ok(_) if looks == 0 => return Err(Box::new(in_progress())),
                 Ok(_) => {
-                    looks -= 1;
-                    self.sleep.sleep(LOOK_AGAIN).await;
+                    if !patience.wait(&*self.sleep).await {
+                        return Err(Box::new(in_progress()));
+                    }
                 }
                 Err(error) => return Err(Box::new(Problem::from(error).into_response())),
             }

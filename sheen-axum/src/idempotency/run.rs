@@ -4,14 +4,14 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::body::{Body, Bytes};
+use axum::body::{Body, HttpBody};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::{Either, select};
 use http::Request;
 use http_body_util::BodyExt;
 use sheen_core::error::Code;
-use sheen_core::idempotency::{ExtendOutcome, Lease, LeaseOutcome};
+use sheen_core::idempotency::{ExtendOutcome, Lease, LeaseOutcome, StoredAnswer};
 use tokio::sync::oneshot;
 use tower::Service;
 use tracing::Instrument;
@@ -94,22 +94,34 @@ async fn renew(layer: &IdempotencyLayer, mut lease: Lease) {
     }
 }
 
+/// Stores a success, and gives it as it was.
 async fn keep(
     layer: &IdempotencyLayer,
     lease: &Lease,
     answer: Response,
     request_id: Arc<str>,
 ) -> Response {
+    // Asked before it is read: a stream may never end.
+    let length = answer.body().size_hint().exact();
+    if length.is_none_or(|length| length > StoredAnswer::MAX_BODY as u64) {
+        tracing::error!("a stream or an answer over the bound was not kept under its key");
+        return answer;
+    }
     let (parts, body) = answer.into_parts();
-    let body: Bytes = match body.collect().await {
-        Ok(body) => body.to_bytes(),
+    let whole = match body.collect().await {
+        Ok(whole) => whole,
         Err(error) => {
-            abandon(layer, lease).await;
+            tracing::error!(%error, "an answer that broke off was not kept under its key");
             return Problem::new(Code::Internal)
                 .caused_by(error)
                 .into_response();
         }
     };
+    if whole.trailers().is_some() {
+        tracing::error!("an answer with trailers was not kept under its key");
+        return Response::from_parts(parts, Body::new(whole));
+    }
+    let body = whole.to_bytes();
     match kept_answer(parts.status, &parts.headers, &body, request_id) {
         Ok(stored) => match layer.store.complete(lease, stored).await {
             Ok(LeaseOutcome::Done) => {}
@@ -118,10 +130,7 @@ async fn keep(
             // The call happened and its caller is told so; the lease lapses by itself.
             Err(error) => tracing::error!(%error, "an answer was not kept under its key"),
         },
-        Err(error) => {
-            tracing::warn!(%error, "an answer was not kept under its key");
-            abandon(layer, lease).await;
-        }
+        Err(error) => tracing::error!(%error, "an answer was not kept under its key"),
     }
     Response::from_parts(parts, Body::from(body))
 }

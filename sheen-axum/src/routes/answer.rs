@@ -1,7 +1,5 @@
 //! Answers that are not refusals.
 
-use axum::body::Body;
-use axum::response::Response;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -9,19 +7,17 @@ use sheen_billing::account::{Balance, Usage};
 use sheen_core::error::Code;
 use sheen_core::wire::{BalanceFigures, UsageFigures};
 
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// `value` as JSON.
 ///
 /// # Errors
-/// When it cannot be said in JSON: a fault of ours.
-pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Response, Problem> {
+/// When it cannot be said in JSON, or is over the bound of an answer: a fault of ours.
+pub(super) fn json(status: StatusCode, value: &impl Serialize) -> Result<Whole, Problem> {
     let body =
         serde_json::to_vec(value).map_err(|error| Problem::new(Code::Internal).caused_by(error))?;
-    let mut answer = Response::new(Body::from(body));
-    *answer.status_mut() = status;
-    *answer.headers_mut() = json_headers();
-    Ok(answer)
+    Whole::new(status, json_headers(), body)
 }
 
 pub(super) fn json_headers() -> HeaderMap {

@@ -7,6 +7,7 @@ use axum::extract::State;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, get, post};
 use sheen::worker::Worker;
+use sheen_auth::limit::RouteClass;
 use sheen_auth::signature::Gate;
 use sheen_auth::token::ViewerTokens;
 use sheen_billing::account::{CreditReader, CreditStore, GrantStore};
@@ -22,7 +23,8 @@ use sheen_events::stream::StreamService;
 use super::{billing, builds, credits, estimates, events, start, suggestions};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
-use crate::idempotency::IdempotencyLayer;
+use crate::idempotency::{self as once, IdempotencyLayer};
+use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
@@ -56,6 +58,8 @@ pub struct App {
     pub accounts: Arc<dyn CreditReader>,
     /// What to recommend to somebody with too few seconds.
     pub catalogue: Catalogue,
+    /// How often each caller may call; `None` for a load test, or where something in front limits.
+    pub limits: Option<Arc<Limits>>,
     /// Origins whose pages may read events: `https://app.example`.
     pub allowed_origins: Vec<String>,
     /// Instants of refusals and tokens, and measuring.
@@ -77,6 +81,12 @@ pub struct App {
 /// # }
 /// ```
 pub fn router(app: App) -> Router {
+    router_with(app, Router::new())
+}
+
+/// The same with routes of a service's own `beside` the worker's. They are unsigned, and get
+/// request ids, timing, the panic guard and the refusals of unknown paths and methods.
+pub fn router_with(app: App, beside: Router) -> Router {
     let state = Arc::new(app);
     let app = &*state;
     let outermost = RequestIdLayer::new(Arc::clone(&app.entropy), Arc::clone(&app.clock));
@@ -86,12 +96,13 @@ pub fn router(app: App) -> Router {
         .merge(reads(app))
         .merge(event_reads(app))
         .route("/health", get(health))
+        .with_state(Arc::clone(&state))
+        .merge(beside)
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
         .layer(CatchPanicLayer::new())
         .layer(ServerTimingLayer::new(Arc::clone(&app.clock)))
         .layer(outermost)
-        .with_state(state)
 }
 
 type Routes = Router<Arc<App>>;
@@ -111,55 +122,70 @@ fn signed(app: &App) -> SignatureLayer {
     SignatureLayer::new(Arc::clone(&app.gate))
 }
 
+/// Behind the routes' users and before their keys.
+fn limited(app: &App, class: RouteClass, routes: Routes) -> Routes {
+    match &app.limits {
+        Some(limits) => routes.route_layer(LimitLayer::new(Arc::clone(limits), class)),
+        None => routes,
+    }
+}
+
 /// Starts keep their answer in the step that admits the build, so no layer does.
 fn starts(app: &App) -> Routes {
-    Router::new()
+    let routes = Router::new()
         .route("/v1/create-preview-for-new-project", post(start::create))
-        .route("/v1/update-project", post(start::update))
+        .route("/v1/update-project", post(start::update));
+    limited(app, RouteClass::Named, routes)
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(signed(app).body_limit(START_BODY_LIMIT))
 }
 
 fn keyed(app: &App) -> Routes {
-    let once = || {
+    let layer = || {
         IdempotencyLayer::new(
             Arc::clone(&app.idempotency),
             Arc::clone(&app.spawn),
             Arc::clone(&app.sleep),
         )
     };
-    let under = |routes: Routes, rule| {
-        routes
-            .route_layer(once())
+    let under = |routes: Routes, rule, class| {
+        limited(app, class, routes.route_layer(layer()))
             .route_layer(from_fn_with_state(preparing(app, rule), prepare))
             .route_layer(signed(app))
     };
     let named = Router::new()
-        .route("/v1/builds/{buildId}/cancel", post(builds::cancel))
+        .route("/v1/builds/{buildId}/cancel", once::post(builds::cancel))
         .route(
             "/v1/builds/{buildId}/viewer-token",
-            post(builds::viewer_token),
+            once::post(builds::viewer_token),
         )
-        .route("/v1/credits/reserve", post(credits::reserve))
-        .route("/v1/billing/credit", post(billing::credit))
+        .route("/v1/credits/reserve", once::post(credits::reserve))
+        .route("/v1/suggestions", once::post(suggestions::suggest));
+    let of_billing = Router::new()
+        .route("/v1/billing/credit", once::post(billing::credit))
         .route(
             "/v1/billing/check-sufficient",
-            post(billing::check_sufficient),
-        )
-        .route("/v1/suggestions", post(suggestions::suggest));
+            once::post(billing::check_sufficient),
+        );
     let of_reservations = Router::new()
-        .route("/v1/credits/commit", post(credits::commit))
-        .route("/v1/credits/release", post(credits::release));
-    let of_nobody = Router::new().route("/v1/estimate", post(estimates::estimate));
-    under(named, UserRule::Named)
-        .merge(under(of_reservations, UserRule::Reservation))
-        .merge(under(of_nobody, UserRule::Nobody))
+        .route("/v1/credits/commit", once::post(credits::commit))
+        .route("/v1/credits/release", once::post(credits::release));
+    let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
+    under(named, UserRule::Named, RouteClass::Named)
+        .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
+        .merge(under(
+            of_reservations,
+            UserRule::Reservation,
+            RouteClass::Named,
+        ))
+        .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
 }
 
 fn reads(app: &App) -> Routes {
-    Router::new()
-        .route("/v1/builds/{buildId}", get(builds::read))
-        .route("/v1/billing/balance/{userId}", get(billing::balance))
+    let builds = Router::new().route("/v1/builds/{buildId}", get(builds::read));
+    let billing = Router::new().route("/v1/billing/balance/{userId}", get(billing::balance));
+    limited(app, RouteClass::Named, builds)
+        .merge(limited(app, RouteClass::Billing, billing))
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(signed(app))
 }
@@ -168,12 +194,13 @@ fn event_reads(app: &App) -> Routes {
     // The preflight's handler is never reached: the layer answers.
     let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
     let either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
-    Router::new()
+    let routes = Router::new()
         .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
         .route(
             "/v1/builds/{buildId}/events/stream",
             readable(get(events::stream)),
-        )
+        );
+    limited(app, RouteClass::EventReads, routes)
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(either)
         .route_layer(EventCorsLayer::new(app.allowed_origins.iter().cloned()))

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::StatusCode;
 use sheen_billing::account::{AccountView, Purchase, PurchaseOutcome};
 use sheen_billing::package::Package;
@@ -19,12 +18,10 @@ use super::app::App;
 use super::estimates::estimate_of;
 use super::refusals::unknown_outcome;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
-pub(super) async fn credit(
-    State(app): State<Arc<App>>,
-    mut call: Call,
-) -> Result<Response, Problem> {
+pub(super) async fn credit(State(app): State<Arc<App>>, mut call: Call) -> Result<Whole, Problem> {
     let (user, request) = call.read::<CreditRequest>()?;
     let purchase = Purchase::new(user, request.payment, request.seconds);
     match call.timing.store(app.grants.credit(purchase)).await? {
@@ -51,7 +48,7 @@ async fn view(app: &App, call: &Call, user: UserId) -> Result<AccountView, Probl
         .ok_or_else(|| unknown_outcome("a balance"))
 }
 
-pub(super) async fn balance(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn balance(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let mut fields = Fields::new();
     let user = call.user_or_note(&mut fields);
     fields.finish()?;
@@ -68,7 +65,7 @@ pub(super) async fn balance(State(app): State<Arc<App>>, call: Call) -> Result<R
 pub(super) async fn check_sufficient(
     State(app): State<Arc<App>>,
     mut call: Call,
-) -> Result<Response, Problem> {
+) -> Result<Whole, Problem> {
     let (user, request) = call.read::<CheckSufficientRequest>()?;
     let view = view(&app, &call, user).await?;
     let estimate = estimate_of(request.operation);

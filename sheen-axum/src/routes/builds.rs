@@ -3,19 +3,20 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
-use http::StatusCode;
+use http::header::CACHE_CONTROL;
+use http::{HeaderValue, StatusCode};
 use sheen::admission::SettleOutcome;
 use sheen_auth::token::ViewerTokens;
 use sheen_core::build::FinishOutcome;
 use sheen_core::error::Code;
-use sheen_core::id::{BuildId, UserId};
+use sheen_core::id::{BuildId, ProjectId, UserId};
 use sheen_core::wire::{BuildAnswer, ViewerTokenAnswer};
 use tracing::Span;
 
 use super::answer::json;
 use super::app::App;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// The user and the build that a call names.
@@ -26,17 +27,26 @@ pub(super) fn user_and_build(call: &Call) -> Result<(UserId, BuildId), Problem> 
     Ok((user, build))
 }
 
-pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+/// Puts the project into the request's log lines.
+pub(super) fn note_project(project: &ProjectId) {
+    Span::current().record("project_id", project.as_str());
+}
+
+pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
     let found = found.ok_or_else(Problem::not_found)?;
+    note_project(&found.build.project);
     json(StatusCode::OK, &BuildAnswer::from(&found.build))
 }
 
-pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Response, Problem> {
+pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     match call.timing.store(app.worker.cancel(&user, &build)).await? {
-        SettleOutcome::Settled(settled) => json(StatusCode::OK, &BuildAnswer::from(&settled.build)),
+        SettleOutcome::Settled(settled) => {
+            note_project(&settled.build.project);
+            json(StatusCode::OK, &BuildAnswer::from(&settled.build))
+        }
         SettleOutcome::Unchanged(FinishOutcome::NotFound) => Err(Problem::not_found()),
         // Also of a build that was cancelled before (wire.md §15).
         SettleOutcome::Unchanged(_) | _ => Err(Problem::new(Code::TransitionNotAllowed)),
@@ -46,15 +56,19 @@ pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Re
 pub(super) async fn viewer_token(
     State(app): State<Arc<App>>,
     call: Call,
-) -> Result<Response, Problem> {
+) -> Result<Whole, Problem> {
     let (user, build) = user_and_build(&call)?;
     let found = call.timing.store(app.worker.build(&user, &build)).await?;
-    found.ok_or_else(Problem::not_found)?;
+    let found = found.ok_or_else(Problem::not_found)?;
+    note_project(&found.build.project);
     let now = app.clock.now();
     let (token, expires_at) = app.tokens.issue(&user, &build, now, ViewerTokens::MAX_LIFE);
     let answer = ViewerTokenAnswer {
         token: token.expose().to_owned(),
         expires_at,
     };
-    json(StatusCode::OK, &answer)
+    let mut answer = json(StatusCode::OK, &answer)?;
+    let no_store = HeaderValue::from_static("no-store");
+    answer.headers_mut().insert(CACHE_CONTROL, no_store);
+    Ok(answer)
 }

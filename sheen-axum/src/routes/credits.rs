@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::response::Response;
 use http::StatusCode;
 use sheen::admission::ProjectReserveOutcome;
 use sheen_billing::account::{
@@ -16,15 +15,17 @@ use sheen_core::wire::{
 
 use super::answer::{figures, json};
 use super::app::App;
+use super::builds::note_project;
 use super::refusals::{cap_reached, insufficient, unknown_outcome};
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
-pub(super) async fn reserve(
-    State(app): State<Arc<App>>,
-    mut call: Call,
-) -> Result<Response, Problem> {
+pub(super) async fn reserve(State(app): State<Arc<App>>, mut call: Call) -> Result<Whole, Problem> {
     let (user, request) = call.read::<ReserveRequest>()?;
+    if let Some(project) = &request.project {
+        note_project(project);
+    }
     let mut reserve = Reserve::new(user, request.operation, request.seconds);
     reserve.project = request.project;
     reserve.ttl = request.ttl.unwrap_or(Reserve::DEFAULT_TTL);
@@ -54,10 +55,7 @@ pub(super) async fn reserve(
     }
 }
 
-pub(super) async fn commit(
-    State(app): State<Arc<App>>,
-    mut call: Call,
-) -> Result<Response, Problem> {
+pub(super) async fn commit(State(app): State<Arc<App>>, mut call: Call) -> Result<Whole, Problem> {
     let (_, request) = call.read::<CommitRequest>()?;
     let commit = Commit::new(request.reservation, request.operation, request.seconds);
     match call.timing.store(app.credits.commit(commit)).await? {
@@ -79,10 +77,7 @@ pub(super) async fn commit(
     }
 }
 
-pub(super) async fn release(
-    State(app): State<Arc<App>>,
-    mut call: Call,
-) -> Result<Response, Problem> {
+pub(super) async fn release(State(app): State<Arc<App>>, mut call: Call) -> Result<Whole, Problem> {
     let (_, request) = call.read::<ReleaseRequest>()?;
     let release = Release::new(request.reservation, request.operation);
     match call.timing.store(app.credits.release(release)).await? {

@@ -1,12 +1,12 @@
 //! Estimates.
 
-use axum::response::Response;
 use http::StatusCode;
 use sheen_billing::estimate::{self, Confidence as Grade};
 use sheen_core::wire::{Confidence, EstimateAnswer, EstimateRequest, OperationType, ProjectSize};
 
 use super::answer::json;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
 /// The ledger's estimate in the words of the wire.
@@ -34,7 +34,7 @@ pub(super) const fn estimate_of(request: EstimateRequest) -> EstimateAnswer {
     }
 }
 
-pub(super) async fn estimate(mut call: Call) -> Result<Response, Problem> {
+pub(super) async fn estimate(mut call: Call) -> Result<Whole, Problem> {
     let request = call.read_for_nobody::<EstimateRequest>()?;
     json(StatusCode::OK, &estimate_of(request))
 }

@@ -1,5 +1,6 @@
 //! Polling and following a build's events.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -44,6 +45,19 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
     headers.get(name).and_then(|value| value.to_str().ok())
 }
 
+/// A list that may stand in several lines, as one (RFC 9110 §5.3).
+fn all_lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<Cow<'a, str>> {
+    let lines = headers.get_all(name).iter();
+    let mut lines = lines.filter_map(|value| value.to_str().ok());
+    let mut whole = Cow::Borrowed(lines.next()?);
+    for line in lines {
+        let whole = whole.to_mut();
+        whole.push_str(", ");
+        whole.push_str(line);
+    }
+    Some(whole)
+}
+
 pub(super) async fn poll(
     State(app): State<Arc<App>>,
     call: Call,
@@ -53,7 +67,8 @@ pub(super) async fn poll(
     let mut fields = Fields::new();
     let mut request = PollRequest::from_query(&mut fields, call.query.pairs());
     fields.finish()?;
-    request.if_none_match = text(&headers, &IF_NONE_MATCH);
+    let tags = all_lines(&headers, &IF_NONE_MATCH);
+    request.if_none_match = tags.as_deref();
     let polling = app.feed.poll(&user, &build, request);
     match call.timing.store(polling).await? {
         PollOutcome::NotFound => Err(Problem::not_found()),

@@ -11,4 +11,4 @@ mod refusals;
 mod start;
 mod suggestions;
 
-pub use app::{App, router};
+pub use app::{App, router, router_with};

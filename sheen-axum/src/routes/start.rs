@@ -1,17 +1,15 @@
 //! Starting builds. The answer is made and kept inside the step that admits the build.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::CONTENT_LANGUAGE;
 use http::request::Parts;
-use http::{HeaderValue, StatusCode};
 use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
 use sheen::worker::Start;
 use sheen_core::build::{BuildInput, BuildKind};
 use sheen_core::error::{Code, Fields};
+use sheen_core::files::FileSet;
 use sheen_core::id::UserId;
 use sheen_core::idempotency::{BeginOutcome, StoredAnswer, StoredAnswerError};
 use sheen_core::locale::Locale;
@@ -19,21 +17,17 @@ use sheen_core::mode::{BuildPermit, permit};
 use sheen_core::wire::{HeldSeconds, StartAnswer, StartRequest, SuggestionItem};
 use tracing::Span;
 
-use super::answer::json_headers;
 use super::app::App;
+use super::builds::note_project;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
 use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
 use crate::idempotency::{
-    answer_from, fingerprint_of, in_progress, kept_answer, key_of, replayed, reused, wait_of,
+    Patience, answer_from, fingerprint_of, in_progress, key_of, replayed, reused,
 };
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::signature::{BufferedBody, original_uri};
-
-/// How often a waiting repeat looks again.
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS_PER_SECOND: u32 = 20;
 
 pub(super) async fn create(
     State(app): State<Arc<App>>,
@@ -64,17 +58,19 @@ async fn start(
         Ok(permitted) => permitted,
         Err(problem) => return refuse_or_reused(app, &call, keyed, problem).await,
     };
-    Span::current().record("project_id", wish.project.as_str());
+    note_project(&wish.project);
     if kind == BuildKind::Update {
         // Whose project it is the admission finds out; that there is one is an update's to ask.
         let owner = call.timing.store(app.worker.owner(&wish.project)).await?;
-        owner.ok_or_else(Problem::not_found)?;
+        if owner.is_none() {
+            return refuse_or_reused(app, &call, keyed, Problem::not_found()).await;
+        }
     }
     let start = start_of(kind, user, wish, keyed, &parts);
-    let wait_seconds = wait_of(&parts.headers);
+    let patience = Patience::of(&parts.headers);
     // The body is in the build's input now.
     drop(parts);
-    admit(app, &call, permit, start, wait_seconds).await
+    admit(app, &call, permit, start, patience).await
 }
 
 fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> {
@@ -87,7 +83,8 @@ fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> 
     let body = parts.extensions.get::<BufferedBody>();
     let body = body.map(|body| body.0.clone()).unwrap_or_default();
     let uri = original_uri(&parts.extensions, &parts.uri);
-    let fingerprint = fingerprint_of(&parts.method, uri, &body)?;
+    let hash = call.caller.body_sha256();
+    let fingerprint = fingerprint_of(&parts.method, uri, &body, hash)?;
     Ok(Some(KeyedCall::new(scope, key, fingerprint)))
 }
 
@@ -102,7 +99,7 @@ fn permitted(
     Ok((user, wish, permit))
 }
 
-/// A key that was used for another call is told before wrong fields and plan mode are.
+/// A key that was used for another call is told before wrong fields, plan mode and ownership are.
 async fn refuse_or_reused(
     app: &App,
     call: &Call,
@@ -180,16 +177,13 @@ impl Answering {
             stream_url: format!("{events_url}/stream"),
             events_url,
         };
-        let mut headers = json_headers();
-        headers.insert(CONTENT_LANGUAGE, HeaderValue::from_static(locale.as_str()));
+        let headers = vec![
+            ("content-type".into(), "application/json".into()),
+            ("content-language".into(), locale.as_str().into()),
+        ];
         // Ids, figures and texts are always JSON.
         let body = serde_json::to_vec(&answer).unwrap_or_default();
-        kept_answer(
-            StatusCode::ACCEPTED,
-            &headers,
-            &body,
-            Arc::clone(&self.request_id),
-        )
+        StoredAnswer::new(202, headers, body, Arc::clone(&self.request_id))
     }
 }
 
@@ -198,17 +192,15 @@ async fn admit(
     call: &Call,
     permit: BuildPermit,
     start: Start,
-    wait_seconds: u32,
+    mut patience: Patience,
 ) -> Result<Response, Problem> {
-    let mut looks = wait_seconds * LOOKS_PER_SECOND;
     loop {
         let starting = app.worker.start(permit, start.clone());
         let outcome = call.timing.store(starting).await?;
-        if !matches!(outcome, AdmitOutcome::InProgress) || looks == 0 {
+        let in_progress = matches!(outcome, AdmitOutcome::InProgress);
+        if !in_progress || !patience.wait(&*app.sleep).await {
             return answer_to(app, outcome);
         }
-        looks -= 1;
-        app.sleep.sleep(LOOK_AGAIN).await;
     }
 }
 
@@ -221,10 +213,14 @@ fn answer_to(app: &App, outcome: AdmitOutcome) -> Result<Response, Problem> {
         AdmitOutcome::Replayed(answer) => Ok(replayed(&answer)),
         AdmitOutcome::KeyReused => Ok(reused()),
         AdmitOutcome::InProgress => Ok(in_progress()),
-        AdmitOutcome::TooManyFiles { most } => Err(Problem::field(
+        AdmitOutcome::ProjectTooLarge => Err(Problem::field(
             "templateFiles",
-            "too_many",
-            format!("would give the project more than {most} files"),
+            "too_large",
+            format!(
+                "would give the project more than {} files or {} bytes",
+                FileSet::MAX_FILES,
+                FileSet::MAX_BYTES
+            ),
         )),
         AdmitOutcome::NotOwner => Err(Problem::not_found()),
         AdmitOutcome::ProjectBusy { active } => Err(build_active(&active)),

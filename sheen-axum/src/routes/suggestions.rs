@@ -1,6 +1,5 @@
 //! Quick suggestions.
 
-use axum::response::Response;
 use http::header::{ACCEPT_LANGUAGE, CONTENT_LANGUAGE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use sheen_core::locale::Locale;
@@ -9,12 +8,15 @@ use sheen_core::wire::{SuggestRequest, SuggestionItem, SuggestionsAnswer};
 
 use super::answer::json;
 use crate::call::Call;
+use crate::idempotency::Whole;
 use crate::problem::Problem;
 
-/// The language of a call: what its body says, else `Accept-Language`.
+/// The language of a call: what its body says, else `Accept-Language`, whose lines are one list
+/// (RFC 9110 §5.3).
 pub(super) fn locale_of(stated: Option<&str>, headers: &HeaderMap) -> Locale {
-    let accepted = headers.get(ACCEPT_LANGUAGE);
-    Locale::negotiate(stated, accepted.and_then(|value| value.to_str().ok()))
+    let lines = headers.get_all(ACCEPT_LANGUAGE).iter();
+    let lines: Vec<&str> = lines.filter_map(|line| line.to_str().ok()).collect();
+    Locale::negotiate(stated, Some(&lines.join(",")))
 }
 
 /// Suggestions from a prompt, and the language they are in.
@@ -28,7 +30,7 @@ fn items(found: &Suggestions) -> Vec<SuggestionItem> {
     found.iter().map(SuggestionItem::from).collect()
 }
 
-pub(super) async fn suggest(headers: HeaderMap, mut call: Call) -> Result<Response, Problem> {
+pub(super) async fn suggest(headers: HeaderMap, mut call: Call) -> Result<Whole, Problem> {
     let (_, request) = call.read::<SuggestRequest>()?;
     let locale = locale_of(request.locale.as_deref(), &headers);
     let asked = &request.analysis;

@@ -44,11 +44,21 @@ impl BodyRefusal {
     }
 }
 
+/// What becomes of a body that is within its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    /// It is handed on.
+    All,
+    /// It is read, so that the answer arrives, and dropped: the call is refused whatever it says.
+    Nothing,
+}
+
 /// Reads `body` whole, if it is at most `limit` bytes.
 pub(crate) async fn take(
     headers: &HeaderMap,
     body: Body,
     limit: usize,
+    keep: Keep,
 ) -> Result<Bytes, BodyRefusal> {
     let stated = headers
         .get(CONTENT_LENGTH)
@@ -72,6 +82,8 @@ pub(crate) async fn take(
             if total > limit.max(MOST_DROPPED) {
                 return Err(BodyRefusal::Endless);
             }
+        } else if keep == Keep::Nothing {
+            // Counted above, and no more.
         } else if first.is_none() && whole.is_empty() {
             // A body in one piece is not copied.
             first = Some(data);
@@ -102,13 +114,17 @@ mod tests {
     #[tokio::test]
     async fn a_body_up_to_its_limit_comes_whole_and_one_over_it_does_not() {
         let none = HeaderMap::new();
-        let whole = take(&none, pieces(3, 10), 30).await.unwrap();
+        let whole = take(&none, pieces(3, 10), 30, Keep::All).await.unwrap();
         assert_eq!(whole, vec![7; 30]);
         assert!(matches!(
-            take(&none, pieces(3, 10), 29).await,
+            take(&none, pieces(3, 10), 29, Keep::All).await,
             Err(BodyRefusal::TooLarge)
         ));
-        assert_eq!(take(&none, Body::empty(), 0).await.unwrap(), "");
+        assert_eq!(take(&none, Body::empty(), 0, Keep::All).await.unwrap(), "");
+        assert_eq!(
+            take(&none, pieces(3, 10), 30, Keep::Nothing).await.unwrap(),
+            ""
+        );
     }
 
     #[tokio::test]
@@ -116,17 +132,17 @@ mod tests {
         let none = HeaderMap::new();
         let mebibyte = 1024 * 1024;
         assert!(matches!(
-            take(&none, pieces(64, mebibyte), 10).await,
+            take(&none, pieces(64, mebibyte), 10, Keep::All).await,
             Err(BodyRefusal::TooLarge)
         ));
         assert!(matches!(
-            take(&none, pieces(65, mebibyte), 10).await,
+            take(&none, pieces(65, mebibyte), 10, Keep::All).await,
             Err(BodyRefusal::Endless)
         ));
         let mut said = HeaderMap::new();
         said.insert(CONTENT_LENGTH, HeaderValue::from_static("99999999999"));
         assert!(matches!(
-            take(&said, Body::empty(), 10).await,
+            take(&said, Body::empty(), 10, Keep::All).await,
             Err(BodyRefusal::Endless)
         ));
     }
@@ -139,7 +155,7 @@ mod tests {
         ]);
         let none = HeaderMap::new();
         assert!(matches!(
-            take(&none, Body::from_stream(broken), 10).await,
+            take(&none, Body::from_stream(broken), 10, Keep::All).await,
             Err(BodyRefusal::Broken)
         ));
     }

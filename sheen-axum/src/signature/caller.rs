@@ -49,6 +49,14 @@ impl Caller {
         }
     }
 
+    /// SHA-256 of the body, where verifying made it.
+    pub(crate) const fn body_sha256(&self) -> Option<[u8; 32]> {
+        match self {
+            Self::Signed(verified) => verified.body_sha256,
+            Self::Viewer(..) => None,
+        }
+    }
+
     pub(crate) fn viewer_user(&self) -> Option<&UserId> {
         self.viewer().map(|viewer| &viewer.user)
     }

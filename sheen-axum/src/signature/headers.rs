@@ -6,6 +6,12 @@ use sheen_core::error::Fields;
 
 use crate::problem::Problem;
 
+/// Whether it depends on the body if the call gets in: its headers can be read, and some scheme's
+/// parts are all there and of their form.
+pub(super) fn body_decides(headers: &HeaderMap) -> bool {
+    read(headers).is_ok_and(|headers| headers.are_well_formed())
+}
+
 /// The signature's headers.
 ///
 /// # Errors

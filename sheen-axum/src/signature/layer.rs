@@ -14,7 +14,7 @@ use sheen_core::runtime::BoxFuture;
 use sheen_core::time::{Clock, Timestamp};
 use tower::{Layer, Service};
 
-use super::body::{self, BODY_LIMIT};
+use super::body::{self, BODY_LIMIT, Keep};
 use super::caller::{BufferedBody, Caller};
 use super::{headers, original_uri, token};
 use crate::problem::Problem;
@@ -164,7 +164,14 @@ impl SignatureLayer {
                 Err(error) => Err(boxed(error.into())),
             };
         }
-        let body = match body::take(&parts.headers, body, self.limit).await {
+        // Without a signature of the right form it is refused whatever it says. The form can be made
+        // up, so what a stranger's call holds is bounded by the limit alone.
+        let keep = if headers::body_decides(&parts.headers) {
+            Keep::All
+        } else {
+            Keep::Nothing
+        };
+        let body = match body::take(&parts.headers, body, self.limit, keep).await {
             Ok(body) => body,
             Err(refusal) => {
                 let (problem, header) = refusal.into_problem();

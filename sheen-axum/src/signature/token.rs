@@ -43,7 +43,9 @@ pub(super) fn find(parts: &Parts) -> Result<Option<(String, TokenPlace)>, Proble
 /// The token of `Bearer …`; what is not text is a token that does not verify.
 fn bearer_of(line: &[u8]) -> Option<String> {
     let line = String::from_utf8_lossy(line);
-    let (scheme, token) = line.trim().split_once(' ')?;
+    let line = line.trim();
+    // `Bearer` alone shows an empty token, as `access_token=` does.
+    let (scheme, token) = line.split_once(' ').unwrap_or((line, ""));
     let bearer = scheme.eq_ignore_ascii_case("bearer");
     bearer.then(|| token.trim().to_owned())
 }

@@ -6,7 +6,7 @@ use crate::support::{CREATE, World};
 
 type Row = (&'static str, Value, &'static [(&'static str, &'static str)]);
 
-fn table() -> Vec<Row> {
+fn starts() -> Vec<Row> {
     vec![
         (
             CREATE,
@@ -61,6 +61,11 @@ fn table() -> Vec<Row> {
                 ("templateFiles[0]", "wrong_type"),
             ],
         ),
+    ]
+}
+
+fn credits() -> Vec<Row> {
+    vec![
         (
             "/v1/builds/a%20b/cancel",
             json!({}),
@@ -125,6 +130,11 @@ fn table() -> Vec<Row> {
                 ("operationId", "required"),
             ],
         ),
+    ]
+}
+
+fn others() -> Vec<Row> {
+    vec![
         (
             "/v1/billing/credit",
             json!({"paymentId": "", "seconds": 0}),
@@ -176,7 +186,7 @@ fn table() -> Vec<Row> {
 #[tokio::test]
 async fn all_wrong_fields_are_named_at_once() {
     let world = World::new();
-    for (target, body, wanted) in table() {
+    for (target, body, wanted) in [starts(), credits(), others()].concat() {
         let answer = world.post(target, body.clone()).send().await;
         let found = answer.wrong_fields();
         let found: Vec<_> = found

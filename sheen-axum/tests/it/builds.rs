@@ -57,6 +57,11 @@ async fn suggestions_come_in_the_persons_language_and_say_so() {
         .post(CREATE, wish("ann", "p1"))
         .header("accept-language", "fr;q=0.1, ar-EG");
     assert_eq!(arabic.send().await.header("content-language"), Some("ar"));
+    let lines = world
+        .post(CREATE, wish("ann", "p2"))
+        .header("accept-language", "fr;q=0.1")
+        .header("accept-language", "es;q=0.05, ar;q=0.9");
+    assert_eq!(lines.send().await.header("content-language"), Some("ar"));
     let asked = json!({"userId": "ann", "analysis": {"missingInformation": ["pricing"]}, "locale": "AR_sa"});
     let answer = world.post("/v1/suggestions", asked).send().await;
     assert_eq!(answer.header("content-language"), Some("ar"));
@@ -271,6 +276,28 @@ async fn a_reused_key_is_told_before_wrong_fields_and_plan_mode() {
     start_under(&world, "a b", json!({"userId": "ann"}))
         .await
         .refused(400, "IDEMPOTENCY_KEY_INVALID");
+}
+
+#[tokio::test]
+async fn a_reused_key_is_told_before_an_updates_wrong_fields_plan_mode_and_owner() {
+    let world = World::new();
+    start_under(&world, "used", wish("ann", "p1")).await;
+    let update = |key: &str, body: &Value| world.post("/v1/update-project", body.clone()).key(key);
+    let wrong = json!({"userId": "ann", "projectId": 7});
+    let (mut plan, mut unconfirmed) = (wish("ann", "p1"), wish("ann", "p1"));
+    plan["mode"] = "plan".into();
+    unconfirmed["mode"] = "build".into();
+    let nobodys = wish("ann", "p9");
+    for (body, status, code) in [
+        (wrong, 400, "VALIDATION_FAILED"),
+        (plan, 403, "PLAN_MODE_READ_ONLY"),
+        (unconfirmed, 403, "CONFIRMATION_REQUIRED"),
+        (nobodys, 404, "NOT_FOUND"),
+    ] {
+        let reused = update("used", &body).send().await;
+        reused.refused(422, "IDEMPOTENCY_KEY_REUSED");
+        update("new", &body).send().await.refused(status, code);
+    }
 }
 
 #[tokio::test]

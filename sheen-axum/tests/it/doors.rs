@@ -1,5 +1,11 @@
 //! Signatures, bodies and who a call is for.
 
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::body::Body;
+use bytes::Bytes;
 use http::HeaderValue;
 use serde_json::{Value, json};
 use sheen_auth::signature::{Headers, Mode};
@@ -56,6 +62,28 @@ async fn a_query_that_is_not_utf8_is_refused_whatever_its_signature() {
     *request.uri_mut() = "/v1/builds/b?userId=%FF".parse().unwrap();
     let wrong = send(&world.app, request).await.wrong_fields();
     assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+    let unsigned = world.get("/v1/builds/b?userId=%FF").unsigned();
+    let wrong = unsigned.send().await.wrong_fields();
+    assert_eq!(wrong, [("query".to_owned(), "invalid_utf8".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_body_with_a_key_twice_is_refused_though_it_is_signed() {
+    let world = World::new();
+    for (body, place) in [
+        (
+            r#"{"userId":"ann","operationType":"update","userId":"bob"}"#,
+            "userId",
+        ),
+        (
+            r#"{"operationType":"update","x":[{"mode":1,"mode":1}]}"#,
+            "x[0].mode",
+        ),
+    ] {
+        let call = world.call("POST", "/v1/estimate").json(body);
+        let wrong = call.send().await.wrong_fields();
+        assert_eq!(wrong, [(place.to_owned(), "duplicate".to_owned())]);
+    }
 }
 
 #[tokio::test]
@@ -88,6 +116,111 @@ async fn bodies_have_their_limits_and_starts_a_larger_one() {
         world.call("POST", CREATE).json(largest).send().await.status,
         202
     );
+}
+
+/// A body in pieces that knows how many of them are held when the next is asked for.
+struct Watched {
+    sent: Arc<AtomicUsize>,
+    most_held: Arc<AtomicUsize>,
+}
+
+struct Piece(Arc<AtomicUsize>);
+
+impl AsRef<[u8]> for Piece {
+    fn as_ref(&self) -> &[u8] {
+        b"piece"
+    }
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Watched {
+    fn body() -> (Self, Body) {
+        let watched = Self {
+            sent: Arc::default(),
+            most_held: Arc::default(),
+        };
+        let (sent, most_held) = (watched.sent.clone(), watched.most_held.clone());
+        let held = Arc::new(AtomicUsize::new(0));
+        let pieces = (0..4).map(move |_| {
+            sent.fetch_add(1, Ordering::SeqCst);
+            let before = held.fetch_add(1, Ordering::SeqCst);
+            most_held.fetch_max(before, Ordering::SeqCst);
+            Ok::<_, Infallible>(Bytes::from_owner(Piece(held.clone())))
+        });
+        (
+            watched,
+            Body::from_stream(futures_util::stream::iter(pieces)),
+        )
+    }
+
+    fn counts(&self) -> (usize, usize) {
+        let load = |count: &AtomicUsize| count.load(Ordering::SeqCst);
+        (load(&self.sent), load(&self.most_held))
+    }
+}
+
+#[tokio::test]
+async fn the_body_of_a_call_without_a_signatures_form_is_read_and_not_kept() {
+    let world = World::new();
+    let hex = "ab".repeat(32);
+    let now = sheen_core::time::Clock::now(&*world.clock).as_millis();
+    let (now, nonce) = (now.to_string(), "0123456789abcdef");
+    let [v1, v2, stamp, once] = [
+        "x-sheen-signature",
+        "x-sheen-sig-v2",
+        "x-sheen-timestamp",
+        "x-sheen-nonce",
+    ];
+    let call = || world.call("POST", CREATE).unsigned();
+    for (call, status, code) in [
+        (call(), 401, "SIGNATURE_MISSING"),
+        (call().header(v1, "x"), 401, "SIGNATURE_INVALID"),
+        (
+            call().header(v1, hex.to_uppercase()),
+            401,
+            "SIGNATURE_INVALID",
+        ),
+        (
+            call().header(v1, &hex).header(v1, &hex),
+            400,
+            "VALIDATION_FAILED",
+        ),
+        (call().header(v2, &hex), 401, "TIMESTAMP_INVALID"),
+        (
+            call().header(v2, &hex).header(stamp, &now),
+            401,
+            "NONCE_INVALID",
+        ),
+        (
+            call()
+                .header(v2, "x")
+                .header(stamp, &now)
+                .header(once, nonce),
+            401,
+            "SIGNATURE_INVALID",
+        ),
+    ] {
+        let (watched, body) = Watched::body();
+        let (parts, _) = call.request().into_parts();
+        let answer = send(&world.app, http::Request::from_parts(parts, body)).await;
+        answer.refused(status, code);
+        assert_eq!(watched.counts(), (4, 0), "{code}");
+    }
+    // What may be a signature needs the body to be judged.
+    let (watched, body) = Watched::body();
+    let (parts, _) = call().header(v1, &hex).request().into_parts();
+    let answer = send(&world.app, http::Request::from_parts(parts, body)).await;
+    answer.refused(401, "SIGNATURE_INVALID");
+    assert_eq!(watched.counts(), (4, 1));
+
+    let over = vec![b' '; 16 * 1024 * 1024 + 1];
+    let over = call().header(v1, "x").body(over).send().await;
+    over.refused(413, "PAYLOAD_TOO_LARGE");
 }
 
 #[tokio::test]

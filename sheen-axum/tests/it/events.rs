@@ -86,7 +86,9 @@ async fn a_viewer_token_reads_its_build_and_nothing_else() {
         world.started("ann", "p1").await,
         world.started("ann", "p2").await,
     );
-    let told = viewer_token(&world, "ann", &one).await.json();
+    let told = viewer_token(&world, "ann", &one).await;
+    assert_eq!(told.header("cache-control"), Some("no-store"));
+    let told = told.json();
     assert_eq!(told["expiresAt"], "2026-11-20T10:40:00.000Z");
     let token = told["token"].as_str().unwrap();
     assert_eq!(bearing(&world, &one, token).send().await.status, 200);
@@ -118,6 +120,43 @@ async fn a_viewer_token_reads_its_build_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_token_that_is_told_again_is_not_for_caches_either() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    let target = format!("/v1/builds/{build}/viewer-token");
+    let call = world.post(&target, json!({"userId": "ann"})).key("k");
+    let (first, again) = (call.send().await, call.send().await);
+    assert_eq!(first.body, again.body);
+    assert_eq!(again.header("idempotency-replayed"), Some("true"));
+    assert_eq!(again.header("cache-control"), Some("no-store"));
+}
+
+#[tokio::test]
+async fn every_line_of_tags_counts() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    let target = format!("/v1/builds/{build}/events?userId=ann");
+    let page = world.get(&target).send().await;
+    let tag = page.header("etag").unwrap();
+    let with = |lines: &[&str]| {
+        let mut call = world.get(&target);
+        for line in lines {
+            call = call.header("if-none-match", line);
+        }
+        call
+    };
+    for lines in [
+        &[tag, "\"other\""][..],
+        &["\"other\"", tag],
+        &["\"other\", \"third\"", "", tag],
+    ] {
+        assert_eq!(with(lines).send().await.status, 304, "{lines:?}");
+    }
+    let others = with(&["\"other\"", "\"third\""]);
+    assert_eq!(others.send().await.status, 200);
+}
+
+#[tokio::test]
 async fn v08_a_token_stands_in_one_place() {
     let world = World::new();
     let build = world.started("ann", "p1").await;
@@ -129,6 +168,16 @@ async fn v08_a_token_stands_in_one_place() {
         .header("authorization", format!("Bearer {token}"));
     let wrong = both.send().await.wrong_fields();
     assert_eq!(wrong, [("access_token".to_owned(), "conflict".to_owned())]);
+    for empty in ["Bearer", "Bearer ", "bearer  "] {
+        let nothing = world
+            .get(&format!("/v1/builds/{build}/events"))
+            .unsigned()
+            .header("authorization", empty);
+        nothing.send().await.refused(401, "TOKEN_INVALID");
+    }
+    let limits = world.get(&format!("{target}&limit=1&limit=2")).unsigned();
+    let wrong = limits.send().await.wrong_fields();
+    assert_eq!(wrong, [("limit".to_owned(), "duplicate".to_owned())]);
     let doubled = world
         .get(&format!("{target}&access_token={token}"))
         .unsigned();

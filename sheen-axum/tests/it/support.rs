@@ -14,6 +14,7 @@ use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_axum::limit::Limits;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     pub(crate) streams: StreamConfig,
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
+    pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
 }
 
 impl Default for Setup {
@@ -56,6 +58,7 @@ impl Default for Setup {
             streams: StreamConfig::default(),
             is_replay_store_broken: false,
             build_capacity: 1000,
+            limits: None,
         }
     }
 }
@@ -100,6 +103,56 @@ pub(crate) fn key() -> SigningKey {
     )
 }
 
+/// The memory stores.
+struct Rooms {
+    idempotency: Arc<MemoryIdempotencyStore>,
+    builds: Arc<MemoryBuildStore>,
+    credits: Arc<MemoryCreditStore>,
+    log: Arc<MemoryEventLog>,
+    wake: Arc<MemoryWake>,
+}
+
+impl Rooms {
+    fn new(setup: &Setup, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Self {
+        let (lifetimes, deadlines) = (Lifetimes::default(), Deadlines::default());
+        let capacity = setup.build_capacity;
+        let clock = || clock.clone();
+        Self {
+            idempotency: Arc::new(MemoryIdempotencyStore::new(clock(), lifetimes, 10_000)),
+            builds: Arc::new(MemoryBuildStore::new(clock(), deadlines, capacity)),
+            credits: Arc::new(MemoryCreditStore::new(clock(), setup.policy, 1000)),
+            log: Arc::new(MemoryEventLog::new(
+                clock(),
+                entropy.clone(),
+                Default::default(),
+            )),
+            wake: Arc::new(MemoryWake::new()),
+        }
+    }
+
+    fn worker(&self, clock: &Arc<ManualClock>, entropy: &Arc<SeededEntropy>) -> Arc<Worker> {
+        let admission = MemoryAdmission::new(
+            clock.clone(),
+            self.idempotency.clone(),
+            self.builds.clone(),
+            self.credits.clone(),
+            self.log.clone(),
+        );
+        let runtime = Arc::new(TokioRuntime);
+        Arc::new(Worker::new(Parts {
+            admission: Arc::new(admission),
+            builds: self.builds.clone(),
+            log: self.log.clone(),
+            wake: self.wake.clone(),
+            clock: clock.clone(),
+            entropy: entropy.clone(),
+            spawn: runtime.clone(),
+            sleep: runtime,
+            observers: Vec::new(),
+        }))
+    }
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(Setup::default())
@@ -109,51 +162,18 @@ impl World {
         let started = Timestamp::parse_rfc3339("2026-11-20T10:30:00Z").unwrap();
         let clock = Arc::new(ManualClock::at(started));
         let entropy = Arc::new(SeededEntropy::new(1));
-        let lifetimes = Lifetimes::default();
-        let idempotency = Arc::new(MemoryIdempotencyStore::new(
-            clock.clone(),
-            lifetimes,
-            10_000,
-        ));
-        let builds = Arc::new(MemoryBuildStore::new(
-            clock.clone(),
-            Deadlines::default(),
-            setup.build_capacity,
-        ));
-        let credits = Arc::new(MemoryCreditStore::new(clock.clone(), setup.policy, 1000));
-        let log = Arc::new(MemoryEventLog::new(
-            clock.clone(),
-            entropy.clone(),
-            Default::default(),
-        ));
-        let wake = Arc::new(MemoryWake::new());
+        let rooms = Rooms::new(&setup, &clock, &entropy);
+        let worker = rooms.worker(&clock, &entropy);
         let runtime = Arc::new(TokioRuntime);
-        let admission = MemoryAdmission::new(
-            clock.clone(),
-            idempotency.clone(),
-            builds.clone(),
-            credits.clone(),
-            log.clone(),
-        );
-        let worker = Arc::new(Worker::new(Parts {
-            admission: Arc::new(admission),
-            builds,
-            log: log.clone(),
-            wake: wake.clone(),
-            clock: clock.clone(),
-            entropy: entropy.clone(),
-            spawn: runtime.clone(),
-            sleep: runtime.clone(),
-            observers: Vec::new(),
-        }));
-        let replay: Arc<dyn ReplayStore> = if setup.is_replay_store_broken {
-            Arc::new(Broken)
-        } else {
-            Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
-        };
-        let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), setup.mode);
-        let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
-        let tokens = Arc::new(ViewerTokens::new(vec![secret]).unwrap());
+        let Rooms {
+            idempotency,
+            credits,
+            log,
+            wake,
+            ..
+        } = rooms;
+        let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
+        let tokens = tokens();
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -161,9 +181,11 @@ impl World {
             clock.clone(),
             setup.streams,
         );
+        let limits = setup.limits.map(|limits| Arc::new(limits(clock.clone())));
         let app = router(App {
+            limits,
             worker: worker.clone(),
-            gate: Arc::new(Gate::new(verifier, replay, clock.clone())),
+            gate,
             tokens: tokens.clone(),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
@@ -249,6 +271,21 @@ impl World {
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<Gate> {
+    let replay: Arc<dyn ReplayStore> = if is_broken {
+        Arc::new(Broken)
+    } else {
+        Arc::new(MemoryReplayStore::new(clock.clone(), 10_000))
+    };
+    let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), mode);
+    Arc::new(Gate::new(verifier, replay, clock))
+}
+
+fn tokens() -> Arc<ViewerTokens> {
+    let secret = Secret::new("another secret of thirty-two bytes or more").unwrap();
+    Arc::new(ViewerTokens::new(vec![secret]).unwrap())
 }
 
 fn catalogue() -> Catalogue {

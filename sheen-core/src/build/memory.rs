@@ -1,6 +1,7 @@
 //! Builds in memory: one process, gone when it ends.
 //!
-//! 1. It holds `capacity` builds, ended ones among them, and as many owned projects. Full, it
+//! 1. It holds `capacity` builds, ended ones among them, as many owned projects, and a bounded
+//!    number of bytes of their files. Full, it
 //!    refuses with [`StoreErrorKind::Full`] and forgets nothing: a forgotten session would start its
 //!    build again.
 //! 2. A build's input is dropped once it was claimed or ended; nobody can ask for it again.
@@ -44,6 +45,17 @@ impl MemoryBuildStore {
         }
     }
 
+    /// The same with room for `max_bytes` of projects' files instead of
+    /// [`Self::DEFAULT_MAX_BYTES`].
+    #[must_use]
+    pub fn with_max_bytes(self, max_bytes: usize) -> Self {
+        self.lock().max_bytes = max_bytes;
+        self
+    }
+
+    /// The room for projects' files when nobody says: 1 GiB.
+    pub const DEFAULT_MAX_BYTES: usize = 1 << 30;
+
     /// The state itself, for a step across rooms; take locks in the order idempotency, builds,
     /// credits, log.
     pub fn lock(&self) -> MutexGuard<'_, BuildState> {
@@ -77,6 +89,9 @@ struct Project {
 pub struct BuildState {
     deadlines: Deadlines,
     capacity: usize,
+    max_bytes: usize,
+    /// Of all projects' files.
+    bytes: usize,
     admitted: Admission,
     builds: HashMap<BuildId, Entry>,
     sessions: HashMap<UserId, HashMap<BuildSessionId, BuildId>>,
@@ -90,6 +105,8 @@ impl BuildState {
         Self {
             deadlines,
             capacity,
+            max_bytes: MemoryBuildStore::DEFAULT_MAX_BYTES,
+            bytes: 0,
             admitted: 0,
             builds: HashMap::new(),
             sessions: HashMap::new(),
@@ -130,11 +147,19 @@ impl BuildState {
                 ));
             }
             let no_project = insertion.claims_project && self.projects.len() >= self.capacity;
-            if no_project || self.builds.len() >= self.capacity {
+            let no_room = self.bytes_after(new) > self.max_bytes;
+            if no_project || no_room || self.builds.len() >= self.capacity {
                 return Err(StoreError::new(StoreErrorKind::Full));
             }
         }
         Ok(decision)
+    }
+
+    /// How many bytes the files of all projects would have with `new` started.
+    fn bytes_after(&self, new: &NewBuild) -> usize {
+        let before = self.project_files(&new.project);
+        let after = decide_files(&before, &new.input).bytes();
+        self.bytes - before.bytes() + after
     }
 
     /// Puts a build in the queue ([`BuildStore::start`]).
@@ -146,6 +171,7 @@ impl BuildState {
             StartDecision::Refuse(outcome) => return Ok(outcome),
             StartDecision::Insert(insertion) => insertion.build,
         };
+        self.bytes = self.bytes_after(&new);
         self.admitted += 1;
         let admission = self.admitted;
         let project = self
@@ -211,11 +237,16 @@ impl BuildState {
         }
     }
 
+    /// What an end would come to, without writing it.
+    #[must_use]
+    pub fn decide_finish(&self, now: Timestamp, finish: &Finish) -> FinishDecision {
+        decide_finish(self.get_build(&finish.build), finish, now, &self.deadlines)
+    }
+
     /// What an end would be refused with; `None` when it would go through.
     #[must_use]
     pub fn check_finish(&self, now: Timestamp, finish: &Finish) -> Option<FinishOutcome> {
-        let build = self.get_build(&finish.build);
-        match decide_finish(build, finish, now, &self.deadlines) {
+        match self.decide_finish(now, finish) {
             FinishDecision::Refuse(outcome) => Some(outcome),
             FinishDecision::Apply(_) => None,
         }
@@ -223,8 +254,7 @@ impl BuildState {
 
     /// Ends a build ([`BuildStore::finish`]).
     pub fn finish(&mut self, now: Timestamp, finish: &Finish) -> FinishOutcome {
-        let build = self.get_build(&finish.build);
-        match decide_finish(build, finish, now, &self.deadlines) {
+        match self.decide_finish(now, finish) {
             FinishDecision::Refuse(outcome) => outcome,
             FinishDecision::Apply(change) => match self.apply(change) {
                 Some(build) => FinishOutcome::Finished(build),

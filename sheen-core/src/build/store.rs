@@ -39,7 +39,8 @@ use crate::token::FencingToken;
 /// 12. **C12** `queued` cannot become `deployed`: `NotAllowed`.
 /// 13. **C13** A finish frees the project's slot in the same step and raises the token, so that
 ///     no later heartbeat or finish of that claim counts.
-/// 14. **C14** Repeating any step whose answer was lost changes nothing further.
+/// 14. **C14** Repeating any step whose answer was lost changes nothing further, except a claim: a
+///     repeated claim takes the next build, and that of the lost answer is left to the sweep.
 #[async_trait]
 pub trait BuildStore: Debug + Send + Sync + 'static {
     /// Puts a build in the queue, if the project and its user allow it (C1–C5).

@@ -1,5 +1,6 @@
 //! Paths and sets of files.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
@@ -73,6 +74,13 @@ impl FilePath {
     }
 }
 
+// Ordered and hashed as its text.
+impl Borrow<str> for FilePath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl fmt::Debug for FilePath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FilePath({:?})", self.0)
@@ -87,37 +95,76 @@ impl fmt::Display for FilePath {
 
 /// A project's files by path, shared and never changed.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub struct FileSet(Arc<BTreeMap<FilePath, Arc<str>>>);
+pub struct FileSet {
+    files: Arc<BTreeMap<FilePath, Arc<str>>>,
+    /// Of all contents together, counted once: nothing changes a set.
+    bytes: usize,
+}
 
 impl FileSet {
     /// The most files a project has.
     pub const MAX_FILES: usize = 10_000;
 
+    /// The most bytes that the contents of a project's files have together, 64 MiB. A set does not
+    /// refuse to be larger: whoever makes it a project's compares [`bytes`](Self::bytes).
+    pub const MAX_BYTES: usize = 64 * 1024 * 1024;
+
+    fn new(files: BTreeMap<FilePath, Arc<str>>) -> Self {
+        let bytes = files.values().map(|content| content.len()).sum();
+        Self {
+            files: Arc::new(files),
+            bytes,
+        }
+    }
+
     /// How many files there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.0.len()
+        self.files.len()
+    }
+
+    /// How many bytes the contents have together; paths are not counted.
+    #[must_use]
+    pub const fn bytes(&self) -> usize {
+        self.bytes
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.files.is_empty()
+    }
+
+    /// Whether a project may have these files.
+    #[must_use]
+    pub fn is_within_bounds(&self) -> bool {
+        self.len() <= Self::MAX_FILES && self.bytes() <= Self::MAX_BYTES
     }
 
     /// The content of the file at `path`.
     #[must_use]
     pub fn get(&self, path: &str) -> Option<&str> {
-        let path = FilePath::parse(path).ok()?;
-        self.0.get(&path).map(|content| &**content)
+        self.files.get(path).map(|content| &**content)
     }
 
     /// Path and content, in order of path.
     pub fn iter(&self) -> impl Iterator<Item = (&FilePath, &str)> {
-        self.0.iter().map(|(path, content)| (path, &**content))
+        self.files.iter().map(|(path, content)| (path, &**content))
     }
 
-    /// These files with `over` laid upon them: what both name is taken from `over`.
+    /// A file that lies in another one (`a/b` beside `a`), and so cannot be written with it.
+    #[must_use]
+    pub fn file_in_a_file(&self) -> Option<&FilePath> {
+        let has = |folder: &str| self.files.contains_key(folder);
+        self.files.keys().find(|path| {
+            let text = path.as_str();
+            text.match_indices('/').any(|(end, _)| has(&text[..end]))
+        })
+    }
+
+    /// These files with `over` laid upon them: what both name is taken from `over`. Whether a file
+    /// of one is a folder in the other is not looked at: such a set fails when it is written; see
+    /// [`Self::file_in_a_file`].
     #[must_use]
     pub fn overlaid_by(&self, over: &Self) -> Self {
         if over.is_empty() {
@@ -126,26 +173,26 @@ impl FileSet {
         if self.is_empty() {
             return over.clone();
         }
-        let mut files = (*self.0).clone();
+        let mut files = (*self.files).clone();
         files.extend(
-            over.0
+            over.files
                 .iter()
                 .map(|(path, content)| (path.clone(), Arc::clone(content))),
         );
-        Self(Arc::new(files))
+        Self::new(files)
     }
 }
 
 impl FromIterator<(FilePath, Arc<str>)> for FileSet {
     fn from_iter<I: IntoIterator<Item = (FilePath, Arc<str>)>>(files: I) -> Self {
-        Self(Arc::new(files.into_iter().collect()))
+        Self::new(files.into_iter().collect())
     }
 }
 
 impl fmt::Debug for FileSet {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Contents are a person's own and long: paths say enough.
-        f.debug_set().entries(self.0.keys()).finish()
+        f.debug_set().entries(self.files.keys()).finish()
     }
 }
 
@@ -170,14 +217,38 @@ mod tests {
         );
     }
 
+    fn set(files: &[(&str, &str)]) -> FileSet {
+        files
+            .iter()
+            .map(|(path, content)| (FilePath::parse(path).unwrap(), Arc::from(*content)))
+            .collect()
+    }
+
+    #[test]
+    fn the_bytes_are_those_of_the_contents_that_are_there() {
+        assert_eq!(FileSet::default().bytes(), 0);
+        let old = set(&[("a", "1234"), ("b", "ص")]);
+        assert_eq!(old.bytes(), 6);
+        // What is replaced no longer counts, on either way to a set.
+        assert_eq!(set(&[("a", "1234"), ("a", "1")]).bytes(), 1);
+        let new = old.overlaid_by(&set(&[("a", "12"), ("c", "123")]));
+        assert_eq!((new.bytes(), old.bytes()), (7, 6));
+        assert_eq!(old.overlaid_by(&FileSet::default()).bytes(), 6);
+        assert_eq!(FileSet::default().overlaid_by(&old).bytes(), 6);
+    }
+
+    #[test]
+    fn a_set_says_that_it_is_over_the_bound_of_a_project() {
+        let half: Arc<str> = "x".repeat(FileSet::MAX_BYTES / 2).into();
+        let of = |name: &str| (FilePath::parse(name).unwrap(), Arc::clone(&half));
+        let full: FileSet = [of("a"), of("b")].into_iter().collect();
+        assert_eq!(full.bytes(), FileSet::MAX_BYTES);
+        let over = full.overlaid_by(&set(&[("c", "1")]));
+        assert_eq!(over.bytes(), FileSet::MAX_BYTES + 1);
+    }
+
     #[test]
     fn an_overlay_replaces_adds_and_leaves_both_sides_alone() {
-        let set = |files: &[(&str, &str)]| {
-            files
-                .iter()
-                .map(|(path, content)| (FilePath::parse(path).unwrap(), Arc::from(*content)))
-                .collect::<FileSet>()
-        };
         let old = set(&[("a", "1"), ("b", "2")]);
         let new = old.overlaid_by(&set(&[("b", "3"), ("c", "4")]));
         assert_eq!(new, set(&[("a", "1"), ("b", "3"), ("c", "4")]));

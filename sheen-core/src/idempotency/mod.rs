@@ -12,6 +12,9 @@
 //!
 //! The rules are pure functions ([`decide_begin`], [`decide_complete`] …); [`MemoryIdempotencyStore`]
 //! applies them, and `idempotency_store_conformance!` (feature `conformance`) tests any other store.
+//! `PgIdempotencyStore` (feature `postgres`) and `RedisIdempotencyStore` (feature `redis`) keep
+//! leases for many processes; `PgTransactionalIdempotency` has no leases: claim, effect and answer
+//! are one transaction.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,6 +56,10 @@
 pub mod conformance;
 mod decide;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -60,5 +67,11 @@ mod types;
 
 pub use decide::*;
 pub use memory::{IdempotencyState, MemoryIdempotencyStore};
+#[cfg(feature = "postgres")]
+pub use postgres::{
+    Claim, ClaimOutcome, PgIdempotencyStore, PgTransactionalIdempotency, RunOutcome,
+};
+#[cfg(feature = "redis")]
+pub use redis::{RedisIdempotencyStore, RedisOpenError};
 pub use store::IdempotencyStore;
 pub use types::*;

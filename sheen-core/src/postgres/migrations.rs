@@ -122,6 +122,18 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0003_build_steps.up.sql"),
             include_str!("migrations/0003_build_steps.down.sql"),
         ),
+        Migration::new(
+            4,
+            "idempotency",
+            include_str!("migrations/0004_idempotency.up.sql"),
+            include_str!("migrations/0004_idempotency.down.sql"),
+        ),
+        Migration::new(
+            5,
+            "idempotency steps",
+            include_str!("migrations/0005_idempotency_steps.up.sql"),
+            include_str!("migrations/0005_idempotency_steps.down.sql"),
+        ),
     ],
 );
 

@@ -33,6 +33,8 @@ mod estimate;
 mod fields;
 mod start;
 mod suggestions;
+#[cfg(test)]
+mod tests;
 
 pub use billing::{
     BalanceAnswer, CheckSufficientAnswer, CheckSufficientRequest, CreditAnswer, CreditRequest,

@@ -90,11 +90,16 @@ fn template_files(value: Value, fields: &mut Fields) -> FileSet {
         fields.refuse("templateFiles", "too_many", message);
         return FileSet::default();
     }
-    match value {
+    let files = match value {
         Value::Object(map) => files_by_path(map, fields),
         Value::Array(items) => files_in_list(items, fields),
         _ => FileSet::default(),
+    };
+    if let Some(path) = files.file_in_a_file() {
+        let field = format!("templateFiles[{}]", shortened(path.as_str()));
+        fields.refuse(field, "not_a_folder", "lies in a path that is a file here");
     }
+    files
 }
 
 fn files_by_path(map: Map<String, Value>, fields: &mut Fields) -> FileSet {
@@ -300,6 +305,24 @@ mod tests {
         assert_eq!(wrong[1], ("templateFiles[\"n\"]".into(), "wrong_type"));
         assert_eq!(wrong[2].1, "too_long");
         assert!(wrong[2].0.len() < 120);
+    }
+
+    #[test]
+    fn a_file_is_no_folder_of_another() {
+        let clash = |files| {
+            let body = json!({"projectId": "p", "prompt": "x", "templateFiles": files});
+            read(body).map(|_| ()).unwrap_err()
+        };
+        let told = [("templateFiles[\"a/b/c\"]".to_owned(), "not_a_folder")];
+        // `a-` sorts between the two.
+        assert_eq!(clash(json!({"a": "", "a-": "", "a/b/c": ""})), told);
+        let listed = json!([
+            {"path": "a/b/c", "content": ""}, {"path": "a/b", "content": ""}
+        ]);
+        assert_eq!(clash(listed), told);
+        let fine = json!({"projectId": "p", "prompt": "x",
+            "templateFiles": {"a/b": "", "a/c": "", "ab": "", "a-": ""}});
+        assert!(read(fine).is_ok());
     }
 
     #[test]

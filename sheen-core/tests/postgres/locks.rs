@@ -3,16 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::support::{Holder, beside, waiting};
+use super::{World, new_build, worker};
 use sheen_core::build::{
     Authority, BeatOutcome, Build, BuildKind, BuildReader, BuildStore, Deadlines, Ending,
     FailureReason, Finish, FinishOutcome, StartOutcome,
 };
 use sheen_core::files::{FilePath, FileSet};
-use sqlx::{Connection, PgConnection};
-use testkit::until_async;
-use tokio::task::JoinHandle;
-
-use super::{World, new_build, worker};
 
 const BUILD_ROW: &str = "SELECT 1 FROM sheen.builds FOR UPDATE";
 const PROJECT_ROW: &str = "SELECT 1 FROM sheen.projects FOR UPDATE";
@@ -27,54 +24,6 @@ fn failed(reason: FailureReason) -> Ending {
 fn sweep(build: &Build) -> Finish {
     let ending = failed(FailureReason::TimedOut);
     Finish::new(build.id.clone(), Authority::Sweep, ending)
-}
-
-/// Runs a step on a task of its own, so that it can wait.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "the test needs the task's handle, which Spawn does not give"
-)]
-fn beside<T: Send + 'static>(step: impl Future<Output = T> + Send + 'static) -> JoinHandle<T> {
-    tokio::spawn(step)
-}
-
-/// Another session that holds rows until it is told to let go.
-struct Holder(PgConnection);
-
-impl Holder {
-    async fn of(world: &World, rows: &'static str) -> Self {
-        let mut connection = world.database.connection().await;
-        sqlx::raw_sql("BEGIN")
-            .execute(&mut connection)
-            .await
-            .unwrap();
-        sqlx::raw_sql(rows).execute(&mut connection).await.unwrap();
-        Self(connection)
-    }
-
-    async fn run(&mut self, statement: &'static str) {
-        sqlx::raw_sql(statement).execute(&mut self.0).await.unwrap();
-    }
-
-    async fn let_go(mut self) {
-        self.run("COMMIT").await;
-        self.0.close().await.unwrap();
-    }
-}
-
-/// Until so many sessions of this database wait for a lock.
-async fn waiting(world: &World, sessions: i64) {
-    until_async("sessions that wait for a lock", || async {
-        let count: i64 = sqlx::query_scalar(
-            "SELECT count(*) FROM pg_stat_activity
-             WHERE datname = current_database() AND wait_event_type = 'Lock'",
-        )
-        .fetch_one(&world.pool)
-        .await
-        .unwrap();
-        count == sessions
-    })
-    .await;
 }
 
 async fn building(world: &World) -> Build {

@@ -3,9 +3,11 @@
 
 mod builds;
 mod guards;
+mod idempotency;
 mod locks;
 mod migrations;
 mod statements;
+mod support;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +31,16 @@ struct World {
     pool: PgPool,
     /// Declared last: the database outlives its pool.
     database: TestDatabase,
+}
+
+impl support::OnDatabase for World {
+    fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
+    fn database(&self) -> &TestDatabase {
+        &self.database
+    }
 }
 
 impl World {

@@ -344,6 +344,14 @@ fn every_bad_parameter_is_named_and_good_ones_are_read() {
         PollRequest::from_query(&mut fields, [("limit", limit)]);
         assert!(!fields.is_empty(), "{limit:?}");
     }
+    for name in ["cursor", "since", "limit", "intervalMs", "shape"] {
+        let mut fields = Fields::new();
+        let value = if name == "shape" { "row" } else { "1" };
+        PollRequest::from_query(&mut fields, [(name, value); 3]);
+        let refused = fields.finish().unwrap_err().0;
+        let told: Vec<_> = refused.iter().map(|f| (&*f.field, f.code)).collect();
+        assert_eq!(told, [(name, "duplicate")]);
+    }
     let mut fields = Fields::new();
     let query = [
         ("limit", "7"),

@@ -77,8 +77,21 @@ impl<'a> PollRequest<'a> {
         fields: &mut Fields,
         query: impl IntoIterator<Item = (&'a str, &'a str)>,
     ) -> Self {
+        const NAMES: [&str; 5] = ["cursor", "since", "limit", "intervalMs", "shape"];
         let mut request = Self::new();
+        let mut times = [0_usize; NAMES.len()];
         for (name, value) in query {
+            if let Some(at) = NAMES.iter().position(|known| *known == name) {
+                times[at] += 1;
+                match times[at] {
+                    1 => {}
+                    2 => {
+                        fields.refuse(NAMES[at], "duplicate", "must be given once");
+                        continue;
+                    }
+                    _ => continue,
+                }
+            }
             match name {
                 "cursor" => request.cursor = Some(value),
                 "since" => request.since = Some(value),

@@ -18,8 +18,8 @@ use super::types::{Append, AppendOutcome, Event, NewStream, Page, StreamHead, Vi
 /// [`StoreErrorKind::Full`] and forgets nothing.
 ///
 /// A stream that could be opened always has room for its first [`RESERVED`](Self::RESERVED)
-/// events, and for as many more beyond the bounds when the append ends the build: what is admitted
-/// can begin and can end.
+/// events, and beyond the bounds for as many appends that are a build's end and nothing beside it
+/// ([`Append::is_end`]): what is admitted can begin and can end.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub struct MemoryLogConfig {
@@ -32,7 +32,8 @@ pub struct MemoryLogConfig {
 }
 
 impl MemoryLogConfig {
-    /// Events that a stream has room for whatever the bounds say: the first ones and the last.
+    /// Events that a stream has room for whatever the bounds say: so many first ones, and so many
+    /// ends beyond [`max_events_per_stream`](Self::max_events_per_stream).
     pub const RESERVED: usize = 16;
 }
 
@@ -184,7 +185,7 @@ impl LogState {
         if events <= reserved {
             return true;
         }
-        if append.ends_build() {
+        if append.is_end() {
             return events <= self.config.max_events_per_stream.saturating_add(reserved);
         }
         events <= self.config.max_events_per_stream && bytes <= self.config.max_bytes

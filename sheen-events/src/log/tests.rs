@@ -79,12 +79,45 @@ fn a_full_stream_still_takes_the_end_of_its_build() {
     assert!(is_full(
         state.append(Timestamp::EPOCH, append("a", vec![line()]))
     ));
-    let end = event(EventType::DEPLOY_FAILED, &json!({"message": "x"}));
-    let last = appended(&mut state, append("a", vec![line(), end.clone()]));
-    assert_eq!(last[1].seq, 22);
+    let end = |kind| event(kind, &json!({"message": "x"}));
+    let kinds = [EventType::DEPLOY_FAILED, EventType::DEPLOY_COMPLETED];
+    for (seq, kind) in (21..).zip(kinds.into_iter().cycle().take(MemoryLogConfig::RESERVED)) {
+        let last = appended(&mut state, append("a", vec![end(kind)]));
+        assert_eq!(last[0].seq, seq);
+    }
     // The room beyond the bound is bounded too.
-    let many = vec![end; MemoryLogConfig::RESERVED];
-    assert!(is_full(state.append(Timestamp::EPOCH, append("a", many))));
+    let more = append("a", vec![end(EventType::DEPLOY_FAILED)]);
+    assert!(is_full(state.append(Timestamp::EPOCH, more)));
+}
+
+#[test]
+fn the_room_for_the_end_is_for_nothing_else() {
+    let full_of_events = MemoryLogConfig {
+        max_events_per_stream: 20,
+        ..Default::default()
+    };
+    let full_of_bytes = MemoryLogConfig {
+        max_bytes: 20 * line().data.len(),
+        ..Default::default()
+    };
+    for config in [full_of_events, full_of_bytes] {
+        let (log, _) = log(config);
+        let mut state = log.lock();
+        state.open(stream("a")).unwrap();
+        appended(&mut state, append("a", vec![line(); 20]));
+        let end = event(EventType::DEPLOY_FAILED, &json!({"message": "x"}));
+        let task = event(EventType::TASK_FAILED, &json!({"message": "x"}));
+        for others in [
+            vec![task],
+            vec![line(), end.clone()],
+            vec![end.clone(), end.clone()],
+            vec![end.clone().hidden()],
+        ] {
+            let append = append("a", others);
+            assert!(is_full(state.check_append(&append)), "{append:?}");
+        }
+        appended(&mut state, append("a", vec![end]));
+    }
 }
 
 #[test]

@@ -342,12 +342,16 @@ impl Append {
                 .all(|event| event.data.len() <= NewEvent::MAX_DATA)
     }
 
-    /// Whether one of the events decides the build's status.
+    /// Whether this is a build's end and nothing beside it: one visible `deploy_completed` or
+    /// `deploy_failed` (wire.md §5: every build ends with exactly one). A `task_failed` is an event
+    /// like any other here, for builders tell it.
     #[must_use]
-    pub fn ends_build(&self) -> bool {
-        self.events.iter().any(|event| {
-            event.visibility == Visibility::User && EventStatus::decided_by(&event.kind).is_some()
-        })
+    pub fn is_end(&self) -> bool {
+        let [event] = self.events.as_slice() else {
+            return false;
+        };
+        let ends = [EventType::DEPLOY_COMPLETED, EventType::DEPLOY_FAILED];
+        event.visibility == Visibility::User && ends.contains(&event.kind)
     }
 }
 

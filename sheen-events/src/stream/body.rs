@@ -21,6 +21,8 @@ pub struct EventStream {
 enum Step {
     Idle(Box<Viewer>),
     Running(BoxFuture<'static, (Box<Viewer>, Turn)>),
+    /// An error follows, but a server drops with it what it has not yet written.
+    Lingering(Box<Viewer>, BoxFuture<'static, ()>, Ended),
     Done,
 }
 
@@ -38,17 +40,41 @@ impl EventStream {
         self.ended
     }
 
-    fn take_turn(&mut self, viewer: Box<Viewer>, turn: Turn) -> Option<Result<Bytes, Abort>> {
+    fn take_turn(
+        &mut self,
+        viewer: Box<Viewer>,
+        turn: Turn,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Abort>>> {
         match turn {
             Turn::Frames(bytes) => {
                 self.step = Step::Idle(viewer);
-                Some(Ok(bytes))
+                Poll::Ready(Some(Ok(bytes)))
+            }
+            Turn::End(ended) if viewer.aborts(ended) => {
+                let linger = viewer.linger();
+                self.linger(viewer, linger, ended, cx)
             }
             Turn::End(ended) => {
                 self.ended = Some(ended);
-                viewer.aborts(ended).then(|| Err(Abort::new(ended)))
+                Poll::Ready(None)
             }
         }
+    }
+
+    fn linger(
+        &mut self,
+        viewer: Box<Viewer>,
+        mut linger: BoxFuture<'static, ()>,
+        ended: Ended,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Bytes, Abort>>> {
+        if linger.as_mut().poll(cx).is_pending() {
+            self.step = Step::Lingering(viewer, linger, ended);
+            return Poll::Pending;
+        }
+        self.ended = Some(ended);
+        Poll::Ready(Some(Err(Abort::new(ended))))
     }
 }
 
@@ -67,10 +93,13 @@ impl Stream for EventStream {
         let this = &mut *self;
         let mut running = match std::mem::replace(&mut this.step, Step::Done) {
             Step::Done => return Poll::Ready(None),
+            Step::Lingering(viewer, linger, ended) => {
+                return this.linger(viewer, linger, ended, cx);
+            }
             Step::Running(running) => running,
             // What is at hand needs no future: catching up allocates per page, not per chunk.
             Step::Idle(mut viewer) => match viewer.at_hand() {
-                Some(turn) => return Poll::Ready(this.take_turn(viewer, turn)),
+                Some(turn) => return this.take_turn(viewer, turn, cx),
                 None => Box::pin(async move {
                     let turn = viewer.turn().await;
                     (viewer, turn)
@@ -78,7 +107,7 @@ impl Stream for EventStream {
             },
         };
         match running.as_mut().poll(cx) {
-            Poll::Ready((viewer, turn)) => Poll::Ready(this.take_turn(viewer, turn)),
+            Poll::Ready((viewer, turn)) => this.take_turn(viewer, turn, cx),
             Poll::Pending => {
                 this.step = Step::Running(running);
                 Poll::Pending

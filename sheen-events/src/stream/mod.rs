@@ -6,13 +6,15 @@
 //!    the last event of a closed build `closed`, and the end.
 //! 3. A reader resumes after the seq it has. What retention took is said (`gap`); a seq that is
 //!    not of this log makes it all begin again (`reset`).
-//! 4. At the token's end comes `token_expired` with the cursor, and nothing after it.
+//! 4. At the token's end comes `token_expired` with the cursor, and no frame after it.
 //! 5. A comment every 15 s when idle, also beside a slow read.
 //! 6. A viewer holds one page of events at most, whatever the backlog. A full service refuses the
 //!    next viewer and drops none.
+//! 7. A shutdown ends a stream after what the log has by then, or after 2 s.
 //!
 //! There are no HTTP types here: [`EventStream`] is a `futures_core::Stream` of bytes, and an
-//! [`Abort`] as its last item asks for a connection closed without its final chunk.
+//! [`Abort`] as its last item asks for a connection closed without its final chunk. It comes
+//! [`StreamConfig::abort_delay`] after the last frame, so that the frame is on the line by then.
 //!
 //! ```
 //! use std::sync::Arc;

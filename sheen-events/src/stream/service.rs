@@ -124,8 +124,8 @@ impl StreamService {
         self.shared.active.load(Ordering::SeqCst)
     }
 
-    /// Ends every stream and opens no more. It returns at once; a stream ends when it is next
-    /// polled, which it is woken for.
+    /// Ends every stream and opens no more. It returns at once; a stream is woken, reads the log
+    /// once more, sends what is there, for at most 2 s, and ends: as closed where the build is over.
     pub fn shutdown(&self) {
         self.shared.is_closing.store(true, Ordering::SeqCst);
         self.shared.closing.notify(usize::MAX);

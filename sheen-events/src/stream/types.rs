@@ -18,6 +18,9 @@ pub struct StreamConfig {
     pub page_size: u32,
     /// The most streams open at once, 10,000. One more is refused; none is dropped for it.
     pub max_streams: usize,
+    /// How long a stream is silent before it ends as an [`Abort`]: 200 ms. HTTP servers drop what
+    /// they hold and have not written when a body fails; a pause lets them write it.
+    pub abort_delay: Duration,
 }
 
 impl Default for StreamConfig {
@@ -26,6 +29,7 @@ impl Default for StreamConfig {
             keep_alive: Duration::from_secs(15),
             page_size: 256,
             max_streams: 10_000,
+            abort_delay: Duration::from_millis(200),
         }
     }
 }
@@ -43,7 +47,8 @@ pub struct StreamRequest<'a> {
     /// When the viewer's token ends, and the stream with it.
     pub token_expires_at: Option<Timestamp>,
     /// Whether an end that is not the build's (the token's, a shutdown) comes as an
-    /// [`Abort`]: readers from before this worker come back only after an error.
+    /// [`Abort`], after [`StreamConfig::abort_delay`]: readers from before this worker come back
+    /// only after an error.
     pub abort_unfinished: bool,
 }
 
@@ -106,7 +111,7 @@ pub enum Ended {
     Closed,
     /// The viewer's token ended; a new one goes on at the cursor.
     TokenExpired,
-    /// The process ends.
+    /// The process ends, and the build is not known to be over.
     ShuttingDown,
     /// The log could not be read, or is no longer the one that was begun. The viewer comes back
     /// and is told how it goes on.

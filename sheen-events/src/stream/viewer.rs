@@ -25,6 +25,10 @@ const CHUNK: usize = 32 * 1024;
 /// So many reads may fail one after another before the viewer is sent away to come back.
 const MAX_FAILURES: u32 = 3;
 
+/// So long after a shutdown a viewer is still told what the log has; then it ends, however slow the
+/// log or the viewer is.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// What a viewer gets next.
 #[derive(Debug)]
 pub(super) enum Turn {
@@ -70,6 +74,8 @@ pub(super) struct Viewer {
     /// On the monotonic clock: when to look again whether rung or not, and to send a comment.
     look_at: Duration,
     comment_at: Duration,
+    /// Set by a shutdown, on the monotonic clock: until then what the log has is sent.
+    last_words: Option<Duration>,
     ending: Option<Ended>,
 }
 
@@ -118,6 +124,7 @@ impl Viewer {
             failures: 0,
             look_at: Duration::ZERO,
             comment_at: Duration::ZERO,
+            last_words: None,
             ending: None,
             permit,
         };
@@ -141,12 +148,23 @@ impl Viewer {
         }
     }
 
+    /// The wait between the last frame and an abort.
+    pub(super) fn linger(&self) -> BoxFuture<'static, ()> {
+        self.permit.sleep(self.permit.config().abort_delay)
+    }
+
     /// What can be sent, or ended, without waiting.
     pub(super) fn at_hand(&mut self) -> Option<Turn> {
         if let Some(ended) = self.ending {
             return Some(Turn::End(ended));
         }
-        if self.permit.is_closing() {
+        if self.permit.is_closing() && self.last_words.is_none() {
+            self.last_words = Some(self.now() + LAST_WORDS);
+            // A read that is under way may be older than what was committed before the shutdown.
+            self.reading = None;
+            self.look = true;
+        }
+        if self.last_words.is_some_and(|until| self.now() >= until) {
             return Some(Turn::End(Ended::ShuttingDown));
         }
         let mut out = std::mem::take(&mut self.out);
@@ -158,7 +176,8 @@ impl Viewer {
             self.fill(&mut out);
         }
         if out.is_empty() {
-            return None;
+            let said_all = self.last_words.is_some() && self.reading.is_none() && !self.look;
+            return said_all.then_some(Turn::End(Ended::ShuttingDown));
         }
         self.comment_at = self.now() + self.permit.config().keep_alive;
         Some(Turn::Frames(out.freeze()))
@@ -224,7 +243,7 @@ impl Viewer {
         let patience = self.patience();
         let mut closing = self.permit.closing();
         // Asked after listening: a shutdown in between is not slept through.
-        if self.permit.is_closing() {
+        if self.permit.is_closing() && self.last_words.is_none() {
             return Woken::Other;
         }
         let mut sleep = self.permit.sleep(patience);
@@ -262,6 +281,9 @@ impl Viewer {
         }
         if let Some(left) = self.token_left() {
             patience = patience.min(left);
+        }
+        if let Some(until) = self.last_words {
+            patience = patience.min(until.saturating_sub(now));
         }
         patience.max(Duration::from_millis(1))
     }

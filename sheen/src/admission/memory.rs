@@ -8,8 +8,9 @@ use sheen_billing::account::{
     ReleaseOutcome, Reserve, ReserveOutcome,
 };
 use sheen_core::build::{
-    BeatOutcome, Build, BuildState, Claimed, Ending, FailureReason, Finish, FinishOutcome, HoldRef,
-    MemoryBuildStore, ProjectClaimOutcome, Queued, StartOutcome,
+    BeatOutcome, Build, BuildState, Claimed, Ending, FailureReason, Finish, FinishDecision,
+    FinishOutcome, HoldRef, MemoryBuildStore, NewBuild, ProjectClaimOutcome, Queued, StartOutcome,
+    decide_files,
 };
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, WorkerId};
@@ -18,7 +19,7 @@ use sheen_core::idempotency::{
 };
 use sheen_core::time::{Clock, Timestamp};
 use sheen_core::token::FencingToken;
-use sheen_events::log::{Append, AppendOutcome, LogState, MemoryEventLog, NewStream};
+use sheen_events::log::{Append, LogState, MemoryEventLog, NewStream};
 
 use super::events;
 use super::store::Admission;
@@ -116,6 +117,9 @@ impl Rooms<'_> {
         if let Some(refusal) = self.builds.check_start(now, &admit.build)? {
             return self.refused_by_builds(&admit, refusal);
         }
+        if let Some(refusal) = self.too_large(&admit.build) {
+            return Ok(refusal);
+        }
         if let Some(refusal) = self.credits.check_reserve(now, &reserve)? {
             return refused_by_credits(refusal);
         }
@@ -141,6 +145,12 @@ impl Rooms<'_> {
         self.record(&admit, &answer)?;
         self.builds.start(now, admit.build)?;
         Ok(AdmitOutcome::Admitted(admitted, answer))
+    }
+
+    fn too_large(&self, new: &NewBuild) -> Option<AdmitOutcome> {
+        let known = self.builds.project_files(&new.project);
+        let files = decide_files(&known, &new.input);
+        (!files.is_within_bounds()).then_some(AdmitOutcome::ProjectTooLarge)
     }
 
     fn answered_before(&self, admit: &Admit) -> Option<AdmitOutcome> {
@@ -193,23 +203,33 @@ impl Rooms<'_> {
 
     fn claim(&mut self) -> Result<Option<Claimed>, StoreError> {
         let now = self.now;
-        let started = events::started()?;
-        let Some(claimed) = self.builds.claim(now) else {
+        let Some(oldest) = self.builds.peek_claim() else {
             return Ok(None);
         };
-        let build = &claimed.build;
-        if let Some(hold) = &build.hold {
-            // A hold that lapsed in the queue is found by the settlement (C10).
-            let _ = self
-                .credits
-                .extend(now, &Extend::new(hold.id.clone(), Reserve::DEFAULT_TTL))?;
+        let hold = oldest.hold.clone();
+        let mut first = Append::new(oldest.id.clone(), oldest.token, vec![events::started()?]);
+        self.check_append(&first)?;
+        if let Some(hold) = hold {
+            // A hold that was closed or lapsed in the queue is found by the settlement (C10).
+            let extend = Extend::new(hold.id, Reserve::DEFAULT_TTL);
+            self.credits.extend(now, &extend)?;
         }
-        self.log.raise(&build.id, build.token);
-        self.log.append(
-            now,
-            Append::new(build.id.clone(), build.token, vec![started]),
-        )?;
+        // Decided: what follows cannot refuse any more, and has room.
+        let Some(claimed) = self.builds.claim(now) else {
+            return Err(inconsistent("the oldest queued build could not be claimed"));
+        };
+        first.token = claimed.build.token;
+        self.log.raise(&claimed.build.id, first.token);
+        self.log.append(now, first)?;
         Ok(Some(claimed))
+    }
+
+    /// That the log has room for `append`, by the token it accepts now.
+    fn check_append(&self, append: &Append) -> Result<(), StoreError> {
+        match self.log.check_append(append)? {
+            None => Ok(()),
+            Some(_) => Err(inconsistent("a stream is not as its build is")),
+        }
     }
 
     fn beat(&mut self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
@@ -232,64 +252,72 @@ impl Rooms<'_> {
 
     fn settle(&mut self, mut finish: Finish) -> Result<SettleOutcome, StoreError> {
         let now = self.now;
+        let Some(before) = self.builds.get_build(&finish.build).cloned() else {
+            return Ok(SettleOutcome::Unchanged(FinishOutcome::NotFound));
+        };
         if let Some(refusal) = self.builds.check_finish(now, &finish) {
             return Ok(SettleOutcome::Unchanged(refusal));
         }
-        let Some(build) = self.builds.get_build(&finish.build).cloned() else {
-            return Ok(SettleOutcome::Unchanged(FinishOutcome::NotFound));
-        };
-        let charge = self.close_hold(&build, &finish.ending)?;
-        if charge == Charge::Lapsed && matches!(finish.ending, Ending::Deployed { .. }) {
-            finish.ending = Ending::Failed {
-                reason: FailureReason::TimedOut,
-                error: "The build took longer than its credits were held.".into(),
-            };
+        let closing = self.decide_closing(&before, &finish.ending)?;
+        if let (Closing::Cannot(why), Ending::Deployed { .. }) = (&closing, &finish.ending) {
+            finish.ending = why.ending();
         }
+        let after = match self.builds.decide_finish(now, &finish) {
+            FinishDecision::Refuse(outcome) => return Ok(SettleOutcome::Unchanged(outcome)),
+            FinishDecision::Apply(change) => change.after,
+        };
+        let mut last = Append::new(before.id, before.token, vec![events::ended(&after, now)?]);
+        self.check_append(&last)?;
+        // Decided: what follows cannot refuse any more, and has room.
+        let charge = self.close_hold(closing)?;
         let FinishOutcome::Finished(build) = self.builds.finish(now, &finish) else {
             return Err(inconsistent("a checked end of a build was refused"));
         };
+        last.token = build.token;
         self.log.raise(&build.id, build.token);
-        let last = Append::new(
-            build.id.clone(),
-            build.token,
-            vec![events::ended(&build, now)?],
-        );
-        match self.log.append(now, last)? {
-            AppendOutcome::Appended(_) => {}
-            _ => return Err(inconsistent("a stream refused the last event of its build")),
-        }
+        self.log.append(now, last)?;
         self.log.close(&build.id);
         Ok(SettleOutcome::Settled(Settled::new(build, charge)))
     }
 
-    fn close_hold(&mut self, build: &Build, ending: &Ending) -> Result<Charge, StoreError> {
+    /// What becomes of the build's hold, without writing it.
+    fn decide_closing(&self, build: &Build, ending: &Ending) -> Result<Closing, StoreError> {
         let Some(hold) = &build.hold else {
-            return Ok(Charge::None);
+            return Ok(Closing::NoHold);
         };
         let operation = operation_id(&build.id, build.kind, &build.session);
         if let Ending::Deployed { seconds, .. } = ending {
             let commit = Commit::new(hold.id.clone(), operation, *seconds);
-            return match self.credits.commit(self.now, &commit)? {
-                CommitOutcome::Committed(done) | CommitOutcome::AlreadyCommitted(done) => {
-                    Ok(Charge::Committed {
-                        charged: done.charged,
-                        shortfall: done.shortfall,
-                    })
-                }
-                CommitOutcome::Expired => Ok(Charge::Lapsed),
-                // Somebody closed the build's hold by the credit routes: the build still ends.
-                _ => Ok(Charge::None),
-            };
+            return Ok(match self.credits.check_commit(self.now, &commit)? {
+                None => Closing::Commit(commit),
+                Some(CommitOutcome::Expired) => Closing::Cannot(Unpaid::Lapsed),
+                Some(_) => Closing::Cannot(Unpaid::ClosedElsewhere),
+            });
         }
-        match self
-            .credits
-            .release(self.now, &Release::new(hold.id.clone(), operation))?
-        {
-            ReleaseOutcome::Released(_) | ReleaseOutcome::AlreadyReleased(_) => {
-                Ok(Charge::Released)
-            }
-            ReleaseOutcome::Expired => Ok(Charge::Lapsed),
-            _ => Ok(Charge::None),
+        let release = Release::new(hold.id.clone(), operation);
+        Ok(match self.credits.check_release(self.now, &release)? {
+            None => Closing::Release(release),
+            Some(ReleaseOutcome::Expired) => Closing::Cannot(Unpaid::Lapsed),
+            Some(_) => Closing::Cannot(Unpaid::ClosedElsewhere),
+        })
+    }
+
+    fn close_hold(&mut self, closing: Closing) -> Result<Charge, StoreError> {
+        match closing {
+            Closing::NoHold => Ok(Charge::None),
+            Closing::Cannot(Unpaid::Lapsed) => Ok(Charge::Lapsed),
+            Closing::Cannot(Unpaid::ClosedElsewhere) => Ok(Charge::ClosedElsewhere),
+            Closing::Commit(commit) => match self.credits.commit(self.now, &commit)? {
+                CommitOutcome::Committed(done) => Ok(Charge::Committed {
+                    charged: done.charged,
+                    shortfall: done.shortfall,
+                }),
+                _ => Err(inconsistent("a checked commit was refused")),
+            },
+            Closing::Release(release) => match self.credits.release(self.now, &release)? {
+                ReleaseOutcome::Released(_) => Ok(Charge::Released),
+                _ => Err(inconsistent("a checked release was refused")),
+            },
         }
     }
 
@@ -310,6 +338,41 @@ impl Rooms<'_> {
         Ok(ProjectReserveOutcome::Reserve(
             self.credits.reserve(now, &reserve)?,
         ))
+    }
+}
+
+/// What becomes of a build's hold when the build ends.
+enum Closing {
+    NoHold,
+    Commit(Commit),
+    Release(Release),
+    Cannot(Unpaid),
+}
+
+/// Why a hold cannot be charged.
+enum Unpaid {
+    Lapsed,
+    /// By the credit routes: whoever holds the signing key may.
+    ClosedElsewhere,
+}
+
+impl Unpaid {
+    /// How a build ends that would have been deployed: its work is not given away.
+    fn ending(&self) -> Ending {
+        let (reason, error) = match self {
+            Self::Lapsed => (
+                FailureReason::TimedOut,
+                "The build took longer than its credits were held.",
+            ),
+            Self::ClosedElsewhere => (
+                FailureReason::BuildFailed,
+                "The credits held for the build were taken back.",
+            ),
+        };
+        Ending::Failed {
+            reason,
+            error: error.into(),
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::types::{Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
 /// 1. **C1** An admission makes the build, its hold, its stream with `build_queued` as event 1,
 ///    and the kept answer, together.
 /// 2. **C2** Refusals stand in the order of [`AdmitOutcome`]: replayed answer, ownership, session
-///    known, build active, caps, credits.
+///    known, build active, project too large, caps, credits.
 /// 3. **C3** A repeat under the same key gets the same bytes; another call under it is
 ///    `KeyReused`. Of any number of equal calls at once, one is admitted.
 /// 4. **C4** A refused admission leaves key, project, account, queue and log as they were, so that
@@ -30,10 +30,12 @@ use super::types::{Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
 ///    appends exactly one `deploy_completed` or `deploy_failed`, and closes the stream.
 /// 8. **C8** Of any settlements of one build at once, one settles; the others change nothing.
 /// 9. **C9** After a claim or a settlement the token before it appends nothing any more.
-/// 10. **C10** A build whose hold lapsed cannot be deployed: it is settled as `TIMED_OUT`.
+/// 10. **C10** A build whose hold can no longer be charged is not deployed: where the hold lapsed it
+///     is settled as `TIMED_OUT`, where others closed it as `BUILD_FAILED`.
 /// 11. **C11** A reserve for a project makes its user the owner if it goes through, and is
 ///     `NotOwner` for anyone else's.
-/// 12. **C12** Repeating any step whose answer was lost changes nothing further.
+/// 12. **C12** Repeating any step whose answer was lost changes nothing further; but a repeated
+///     claim takes the next build, and the one whose answer was lost is swept.
 #[async_trait]
 pub trait Admission: Debug + Send + Sync + 'static {
     /// Admits a build (C1–C4).

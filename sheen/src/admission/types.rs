@@ -133,11 +133,6 @@ impl Admitted {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AdmitOutcome {
-    /// The update would give its project more files than one has. Nothing was written.
-    TooManyFiles {
-        /// The most there can be.
-        most: usize,
-    },
     /// The key was used for another call. Nothing was written.
     KeyReused,
     /// The call was answered before: the same answer again. Nothing was written.
@@ -153,6 +148,10 @@ pub enum AdmitOutcome {
         /// That build.
         active: BuildId,
     },
+    /// The update would take its project past the bounds of a
+    /// [`FileSet`](sheen_core::files::FileSet).
+    /// Nothing was written.
+    ProjectTooLarge,
     /// A daily cap would be passed. Nothing was written.
     CapReached {
         /// Which.
@@ -198,6 +197,8 @@ pub enum Charge {
     Released,
     /// The hold had lapsed before.
     Lapsed,
+    /// The hold had been committed or released by the credit routes before.
+    ClosedElsewhere,
 }
 
 /// A build that ended now.

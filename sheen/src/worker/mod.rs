@@ -5,12 +5,15 @@
 //! 2. Every change goes through one step of [`Admission`](crate::admission::Admission); readers
 //!    are rung after it is committed.
 //! 3. Ending a build tells the builder of this process to stop, whoever ended it.
-//! 4. Observers hear of a settled build at least once, after the settlement.
+//! 4. Observers hear of a settled build after the settlement, at least once while the process
+//!    lives.
+//! 5. A caller that goes away takes neither a settlement nor what follows from it along.
 
 mod observer;
 mod service;
+mod settling;
 mod types;
 
-pub use observer::{MAX_TRIES, SettledObserver};
+pub use observer::{MAX_PENDING, MAX_TRIES, SettledObserver, TRY_LIMIT};
 pub use service::{Parts, Worker};
 pub use types::Start;

@@ -1,18 +1,17 @@
 //! The worker: the family's steps under one name.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use event_listener::{Event, EventListener};
+use futures_channel::oneshot;
 use sheen_billing::account::Reserve;
 use sheen_billing::estimate::{self, OperationType, ProjectSize};
 use sheen_core::build::{
     Authority, BeatOutcome, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
-    FinishOutcome, NewBuild, Queued,
+    NewBuild, Queued,
 };
 use sheen_core::entropy::Entropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
-use sheen_core::files::FileSet;
 use sheen_core::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
 use sheen_core::mode::BuildPermit;
 use sheen_core::runtime::{Sleep, Spawn};
@@ -22,10 +21,9 @@ use sheen_events::log::{Append, AppendOutcome, EventLog, EventType, NewEvent};
 use sheen_events::wake::Wake;
 
 use super::observer::{Observers, SettledObserver};
+use super::settling::Settling;
 use super::types::Start;
-use crate::admission::{
-    Admission, Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome, Settled,
-};
+use crate::admission::{Admission, Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
 use crate::stop::Stop;
 
 /// What a worker is made of.
@@ -58,16 +56,12 @@ pub struct Parts {
 /// Admits, steps, settles and reads builds. Share it behind an `Arc`.
 #[derive(Debug)]
 pub struct Worker {
-    admission: Arc<dyn Admission>,
     builds: Arc<dyn BuildReader>,
     log: Arc<dyn EventLog>,
-    wake: Arc<dyn Wake>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
-    observers: Observers,
-    /// Builds that this process works on. Bounded by the runner's concurrency.
-    running: Mutex<HashMap<BuildId, Stop>>,
-    queue: Event,
+    spawn: Arc<dyn Spawn>,
+    settling: Arc<Settling>,
 }
 
 impl Worker {
@@ -75,19 +69,18 @@ impl Worker {
     #[must_use]
     pub fn new(parts: Parts) -> Self {
         Self {
-            admission: parts.admission,
             builds: parts.builds,
             log: parts.log,
-            wake: parts.wake,
             clock: parts.clock,
             entropy: parts.entropy,
-            observers: Observers {
-                list: parts.observers,
-                spawn: parts.spawn,
-                sleep: parts.sleep,
-            },
-            running: Mutex::default(),
-            queue: Event::new(),
+            settling: Arc::new(Settling {
+                admission: parts.admission,
+                wake: parts.wake,
+                observers: Observers::new(parts.observers, Arc::clone(&parts.spawn), parts.sleep),
+                running: Mutex::default(),
+                queue: Event::new(),
+            }),
+            spawn: parts.spawn,
         }
     }
 
@@ -101,12 +94,7 @@ impl Worker {
         _permit: BuildPermit,
         start: Start,
     ) -> Result<AdmitOutcome, StoreError> {
-        let files = self.files_of(&start).await?;
-        let most = FileSet::MAX_FILES;
-        if files > most {
-            return Ok(AdmitOutcome::TooManyFiles { most });
-        }
-        let size = ProjectSize::of_files(files);
+        let size = ProjectSize::of_files(self.files_of(&start).await?);
         let seconds = estimate::estimate(operation_of(start.input.kind), size).estimated_seconds;
         let session = start.session.unwrap_or_else(|| {
             BuildSessionId::generate(&start.project, self.clock.now(), &*self.entropy)
@@ -122,6 +110,7 @@ impl Worker {
         build.allow_concurrent = start.allow_concurrent;
         let id = build.id.clone();
         let outcome = self
+            .settling
             .admission
             .admit(Admit::new(start.call, build, seconds, start.render))
             .await?;
@@ -129,8 +118,8 @@ impl Worker {
             let build = &admitted.queued.build;
             tracing::info!(build_id = %id, user_id = %build.user, project_id = %build.project,
                 seconds = seconds.get(), "build admitted");
-            self.queue.notify(usize::MAX);
-            self.wake.ring(&id);
+            self.settling.queue.notify(usize::MAX);
+            self.settling.wake.ring(&id);
         }
         Ok(outcome)
     }
@@ -151,7 +140,7 @@ impl Worker {
     /// # Errors
     /// When a store fails; repeat the call.
     pub async fn reserve(&self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
-        self.admission.reserve(reserve).await
+        self.settling.admission.reserve(reserve).await
     }
 
     /// Takes the oldest queued build, if there is one.
@@ -159,12 +148,12 @@ impl Worker {
     /// # Errors
     /// When a store fails.
     pub async fn claim(&self, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
-        let claimed = self.admission.claim(worker).await?;
+        let claimed = self.settling.admission.claim(worker).await?;
         if let Some(claimed) = &claimed {
             let build = &claimed.build;
             tracing::info!(build_id = %build.id, user_id = %build.user, project_id = %build.project,
                 token = %build.token, waited_ms = claimed.waited.as_millis(), "build claimed");
-            self.wake.ring(&build.id);
+            self.settling.wake.ring(&build.id);
         }
         Ok(claimed)
     }
@@ -189,7 +178,7 @@ impl Worker {
             .append(Append::new(build.clone(), token, events))
             .await?;
         if matches!(outcome, AppendOutcome::Appended(_)) {
-            self.wake.ring(build);
+            self.settling.wake.ring(build);
         }
         Ok(outcome)
     }
@@ -203,7 +192,7 @@ impl Worker {
         build: &BuildId,
         token: FencingToken,
     ) -> Result<BeatOutcome, StoreError> {
-        self.admission.beat(build, token).await
+        self.settling.admission.beat(build, token).await
     }
 
     /// Ends a claim's build.
@@ -242,9 +231,10 @@ impl Worker {
     }
 
     /// Ends builds whose queue or heartbeat deadline has passed, at most `limit`; says how many.
+    /// One that cannot be ended now is left for the next sweep and holds no other up.
     ///
     /// # Errors
-    /// When a store fails; what was ended until then is ended.
+    /// When the store does not say which builds are overdue.
     pub async fn sweep(&self, limit: u32) -> Result<u32, StoreError> {
         let mut ended = 0;
         for build in self.builds.overdue(limit).await? {
@@ -252,37 +242,29 @@ impl Worker {
                 reason: FailureReason::TimedOut,
                 error: "The build took too long and was stopped.".into(),
             };
-            let finish = Finish::new(build.id, Authority::Sweep, ending);
-            if let SettleOutcome::Settled(_) = self.settle(finish).await? {
-                ended += 1;
+            let finish = Finish::new(build.id.clone(), Authority::Sweep, ending);
+            match self.settle(finish).await {
+                Ok(SettleOutcome::Settled(_)) => ended += 1,
+                Ok(SettleOutcome::Unchanged(_)) => {}
+                Err(error) => {
+                    tracing::warn!(build_id = %build.id, %error, "an overdue build was not ended");
+                }
             }
         }
         Ok(ended)
     }
 
+    /// Settles in a task of its own: a caller that goes away takes neither the settlement nor
+    /// what follows from it along.
     async fn settle(&self, finish: Finish) -> Result<SettleOutcome, StoreError> {
-        let id = finish.build.clone();
-        let outcome = self.admission.settle(finish).await?;
-        match &outcome {
-            SettleOutcome::Settled(settled) => self.announce(settled),
-            // It is over, by whomever: a builder of ours that still works on it must stop.
-            SettleOutcome::Unchanged(FinishOutcome::Fenced(_) | FinishOutcome::AlreadyEnded(_)) => {
-                self.stop_running(&id);
-            }
-            SettleOutcome::Unchanged(_) => {}
-        }
-        Ok(outcome)
-    }
-
-    fn announce(&self, settled: &Settled) {
-        let build = &settled.build;
-        tracing::info!(build_id = %build.id, user_id = %build.user, project_id = %build.project,
-            status = build.status.as_str(), reason = build.reason.map(|reason| reason.as_str()),
-            charge = ?settled.charge, "build settled");
-        self.wake.ring(&build.id);
-        self.stop_running(&build.id);
-        self.observers.notify(settled);
-        self.queue.notify(usize::MAX);
+        let settling = Arc::clone(&self.settling);
+        let (answer, answered) = oneshot::channel();
+        self.spawn.spawn(Box::pin(async move {
+            // Nobody may be left to hear it.
+            let _ = answer.send(settling.settle(finish).await);
+        }));
+        let lost = StoreError::with_source(StoreErrorKind::OutcomeUnknown, "the task ended early");
+        answered.await.unwrap_or(Err(lost))
     }
 
     /// The user's build and its place in the queue; `None` for another user's.
@@ -308,25 +290,20 @@ impl Worker {
 
     /// Completes when a build may have been queued since the listener was made.
     pub(crate) fn listen_to_queue(&self) -> EventListener {
-        self.queue.listen()
+        self.settling.queue.listen()
     }
 
     pub(crate) fn run_begins(&self, build: &BuildId, stop: Stop) {
-        self.running().insert(build.clone(), stop);
+        self.settling.running().insert(build.clone(), stop);
     }
 
     pub(crate) fn run_ends(&self, build: &BuildId) {
-        self.running().remove(build);
+        self.settling.running().remove(build);
     }
 
-    fn stop_running(&self, build: &BuildId) {
-        if let Some(stop) = self.running().get(build) {
-            stop.stop();
-        }
-    }
-
-    fn running(&self) -> MutexGuard<'_, HashMap<BuildId, Stop>> {
-        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Completes when every observer has heard of every build settled until now, or was given up.
+    pub(crate) async fn observers_heard(&self) {
+        self.settling.observers.all_heard().await;
     }
 }
 

@@ -2,6 +2,8 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod conformance;
+mod faults;
+mod full;
 mod runner;
 mod support;
 mod vanishing;

@@ -100,6 +100,7 @@ impl Stage {
             worker: Arc::clone(&worker),
             builder: builder.clone(),
             credits: rooms.credits.clone(),
+            records: rooms.idempotency.clone(),
             id: WorkerId::generate(&SeededEntropy::new(3)),
             spawn: Arc::new(TokioRuntime),
             sleep: Arc::new(TokioRuntime),
@@ -284,7 +285,7 @@ async fn no_more_builds_run_at_once_than_configured() {
 }
 
 #[tokio::test]
-async fn an_overdue_build_is_swept_and_its_builder_stopped() {
+async fn the_workers_sweep_ends_what_nobody_claimed() {
     let stage = Stage::set(Vec::new());
     // With the runner shut down nobody claims; its sweep is gone, too, so the worker's is called.
     assert!(stage.runner.shutdown().await);
@@ -327,12 +328,7 @@ async fn updates_cannot_grow_a_project_beyond_its_bound() {
     let more = start(BuildKind::Update, files(FileSet::MAX_FILES, 1))
         .await
         .unwrap();
-    assert_eq!(
-        more,
-        AdmitOutcome::TooManyFiles {
-            most: FileSet::MAX_FILES
-        }
-    );
+    assert_eq!(more, AdmitOutcome::ProjectTooLarge);
     let same = start(BuildKind::Update, files(7, 1)).await.unwrap();
     assert!(matches!(same, AdmitOutcome::Admitted(..)));
 }

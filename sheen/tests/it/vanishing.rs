@@ -4,21 +4,15 @@
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 
-use async_trait::async_trait;
-use sheen::admission::{
-    Admission, Admit, AdmitOutcome, Admitted, KeyedCall, ProjectReserveOutcome, SettleOutcome,
-};
+use sheen::admission::{Admitted, KeyedCall};
 use sheen::worker::{Start, Worker};
 use sheen_billing::account::{
     Commit, CreditReader, CreditStore, CreditSweep, GrantStore, Purchase, Release, Reserve,
 };
-use sheen_core::build::{
-    BeatOutcome, BuildInput, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
-};
-use sheen_core::error::StoreError;
+use sheen_core::build::{BuildInput, BuildKind, BuildReader, Ending, FailureReason};
 use sheen_core::files::FileSet;
 use sheen_core::id::{
     BuildId, BuildSessionId, OperationId, PaymentId, PrincipalId, ProjectId, ReservationId, UserId,
@@ -30,61 +24,25 @@ use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
 use sheen_events::log::EventLog;
 
-use crate::support::Rooms;
+use crate::support::{Rooms, Slow};
 
-/// Admission with an await before and after each step, where a caller can vanish: before it is
-/// done, and after it is done but before the answer is seen.
-#[derive(Debug)]
-struct Slow(Arc<dyn Admission>);
-
-#[async_trait]
-impl Admission for Slow {
-    async fn admit(&self, admit: Admit) -> Result<AdmitOutcome, StoreError> {
-        tokio::task::yield_now().await;
-        let outcome = self.0.admit(admit).await;
-        tokio::task::yield_now().await;
-        outcome
-    }
-
-    async fn claim(&self, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
-        tokio::task::yield_now().await;
-        let outcome = self.0.claim(worker).await;
-        tokio::task::yield_now().await;
-        outcome
-    }
-
-    async fn beat(&self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
-        tokio::task::yield_now().await;
-        let outcome = self.0.beat(build, token).await;
-        tokio::task::yield_now().await;
-        outcome
-    }
-
-    async fn settle(&self, finish: Finish) -> Result<SettleOutcome, StoreError> {
-        tokio::task::yield_now().await;
-        let outcome = self.0.settle(finish).await;
-        tokio::task::yield_now().await;
-        outcome
-    }
-
-    async fn reserve(&self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
-        tokio::task::yield_now().await;
-        let outcome = self.0.reserve(reserve).await;
-        tokio::task::yield_now().await;
-        outcome
-    }
-}
-
-/// Polls `future` at most `polls` times, then drops it.
-fn vanish_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
+/// Polls `future` at most `polls` times, then drops it; the tasks it began run on.
+async fn vanish_after<T>(polls: u32, future: impl Future<Output = T>) -> Option<T> {
     let mut future = pin!(future);
-    let mut context = Context::from_waker(Waker::noop());
     for _ in 0..polls {
-        if let Poll::Ready(value) = future.as_mut().poll(&mut context) {
+        if let Poll::Ready(value) = futures_util::poll!(future.as_mut()) {
             return Some(value);
         }
+        tokio::task::yield_now().await;
     }
     None
+}
+
+/// Lets the tasks that were begun come to their end.
+async fn settle_down() {
+    for _ in 0..16 {
+        tokio::task::yield_now().await;
+    }
 }
 
 struct World {
@@ -126,7 +84,7 @@ impl World {
         }
     }
 
-    fn start(&mut self) {
+    async fn start(&mut self) {
         let user = self.user();
         let project = ProjectId::parse(&format!("p{}", self.dice.u8(..4))).unwrap();
         let kind = if self.dice.bool() {
@@ -157,16 +115,17 @@ impl World {
         }
         let polls = self.polls();
         let worker = Arc::clone(&self.worker);
-        vanish_after(polls, worker.start(permit(None, None).unwrap(), start));
+        vanish_after(polls, worker.start(permit(None, None).unwrap(), start)).await;
     }
 
-    fn some_build(&mut self) -> Option<(UserId, BuildId, FencingToken)> {
+    async fn some_build(&mut self) -> Option<(UserId, BuildId, FencingToken)> {
         if self.builds.is_empty() {
             return None;
         }
         let index = self.dice.usize(..self.builds.len());
         let (user, id) = self.builds[index].clone();
         let found = vanish_after(10, self.rooms.builds.get(&id))
+            .await
             .unwrap()
             .unwrap();
         let token = found.map_or(FencingToken::ZERO, |queued| queued.build.token);
@@ -178,8 +137,8 @@ impl World {
         Some((user, id, token))
     }
 
-    fn finish(&mut self) {
-        let Some((user, id, token)) = self.some_build() else {
+    async fn finish(&mut self) {
+        let Some((user, id, token)) = self.some_build().await else {
             return;
         };
         let polls = self.polls();
@@ -190,11 +149,11 @@ impl World {
                 error: "broke".into(),
             },
             1 => {
-                vanish_after(polls, worker.cancel(&user, &id));
+                vanish_after(polls, worker.cancel(&user, &id)).await;
                 return;
             }
             2 => {
-                vanish_after(polls, worker.heartbeat(&id, token));
+                vanish_after(polls, worker.heartbeat(&id, token)).await;
                 return;
             }
             _ => Ending::Deployed {
@@ -202,10 +161,10 @@ impl World {
                 seconds: Seconds::from_u32(self.dice.u32(..1000)),
             },
         };
-        vanish_after(polls, worker.finish(&id, token, ending));
+        vanish_after(polls, worker.finish(&id, token, ending)).await;
     }
 
-    fn credits(&mut self) {
+    async fn credits(&mut self) {
         let user = self.user();
         let operation = self.operation();
         let seconds = Seconds::from_u32(self.dice.u32(1..400));
@@ -215,39 +174,39 @@ impl World {
             .then(|| self.holds[self.dice.usize(..self.holds.len())].clone());
         match (self.dice.u8(..4), hold) {
             (0, Some(hold)) => {
-                vanish_after(polls, credits.commit(Commit::new(hold, operation, seconds)));
+                vanish_after(polls, credits.commit(Commit::new(hold, operation, seconds))).await;
             }
             (1, Some(hold)) => {
-                vanish_after(polls, credits.release(Release::new(hold, operation)));
+                vanish_after(polls, credits.release(Release::new(hold, operation))).await;
             }
             (2, _) => {
                 let payment = PaymentId::parse(&format!("pay{}", self.dice.u16(..200))).unwrap();
-                vanish_after(polls, credits.credit(Purchase::new(user, payment, seconds)));
+                vanish_after(polls, credits.credit(Purchase::new(user, payment, seconds))).await;
             }
             _ => {
                 let mut reserve = Reserve::new(user, operation, seconds);
                 reserve.ttl = Duration::from_secs(self.dice.u64(60..7200));
                 self.holds.push(reserve.reservation_id());
-                vanish_after(polls, credits.reserve(reserve));
+                vanish_after(polls, credits.reserve(reserve)).await;
             }
         }
     }
 
-    fn step(&mut self) {
+    async fn step(&mut self) {
         match self.dice.u8(..12) {
-            0..=3 => self.start(),
+            0..=3 => self.start().await,
             4 | 5 => {
                 let polls = self.polls();
                 let worker = Arc::clone(&self.worker);
-                vanish_after(polls, worker.claim(&WorkerId::parse("w1").unwrap()));
+                vanish_after(polls, worker.claim(&WorkerId::parse("w1").unwrap())).await;
             }
-            6 | 7 => self.finish(),
-            8 | 9 => self.credits(),
+            6 | 7 => self.finish().await,
+            8 | 9 => self.credits().await,
             10 => {
                 let polls = self.polls();
                 let worker = Arc::clone(&self.worker);
-                vanish_after(polls, worker.sweep(10));
-                vanish_after(polls, self.rooms.credits.expire(10));
+                vanish_after(polls, worker.sweep(10)).await;
+                vanish_after(polls, self.rooms.credits.expire(10)).await;
             }
             _ => {
                 let longest = if self.dice.u8(..10) == 0 { 90_000 } else { 120 };
@@ -255,6 +214,7 @@ impl World {
                 self.rooms.clock.advance(Duration::from_secs(seconds));
             }
         }
+        settle_down().await;
         // A vanished caller knows no ids; the test reads them where an operator would.
         let state = self.rooms.builds.lock();
         self.builds = state
@@ -262,13 +222,23 @@ impl World {
             .map(|build| (build.user.clone(), build.id.clone()))
             .collect();
         self.builds.sort();
+        let holds = state.builds().filter_map(|build| build.hold.clone());
+        let mut holds: Vec<_> = holds.map(|hold| hold.id).collect();
+        holds.sort();
+        drop(state);
+        let known = self.dice.usize(..4);
+        self.holds.extend(holds.into_iter().rev().take(known));
+        if self.holds.len() > 64 {
+            self.holds.drain(..32);
+        }
     }
 
-    fn conserved(&self) {
+    async fn conserved(&self) {
         let mut sums = [0; 5];
         for user in ["u0", "u1", "u2"] {
             let user = UserId::parse(user).unwrap();
             let totals = vanish_after(10, self.rooms.credits.totals(Some(&user)))
+                .await
                 .unwrap()
                 .unwrap();
             let parts = [
@@ -289,6 +259,7 @@ impl World {
             }
         }
         let all = vanish_after(10, self.rooms.credits.totals(None))
+            .await
             .unwrap()
             .unwrap();
         let all = [
@@ -301,10 +272,23 @@ impl World {
         assert_eq!(all.map(Seconds::get), sums);
     }
 
-    fn builds_are_sound(&self) {
+    /// Once every deadline has passed and the sweeps have run, no build is active and no second is
+    /// held.
+    async fn nothing_is_stuck(&self) {
+        self.rooms.clock.advance(Duration::from_secs(2 * 24 * 3600));
+        while self.worker.sweep(100).await.unwrap() > 0 {}
+        while self.rooms.credits.expire(100).await.unwrap() > 0 {}
+        let totals = self.rooms.credits.totals(None).await.unwrap();
+        assert_eq!(totals.held, Seconds::ZERO);
+        assert_eq!(self.rooms.builds.lock().queued(), 0);
+        assert_eq!(self.rooms.builds.lock().building(), 0);
+    }
+
+    async fn builds_are_sound(&self) {
         let mut active: BTreeMap<ProjectId, u32> = BTreeMap::new();
         for (_, id) in &self.builds {
             let build = vanish_after(10, self.rooms.builds.get(id))
+                .await
                 .unwrap()
                 .unwrap()
                 .unwrap()
@@ -313,6 +297,7 @@ impl World {
                 *active.entry(build.project.clone()).or_default() += 1;
             }
             let page = vanish_after(10, self.rooms.log.read(id, 0, 500))
+                .await
                 .unwrap()
                 .unwrap()
                 .unwrap();
@@ -331,26 +316,23 @@ impl World {
     }
 }
 
-#[test]
-fn nothing_is_lost_or_doubled_when_callers_vanish() {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .unwrap();
-    let _entered = runtime.enter();
+#[tokio::test]
+async fn nothing_is_lost_doubled_or_stuck_when_callers_vanish() {
     for seed in [1, 2] {
         let mut world = World::new(seed);
         for step in 0..5_000 {
-            world.step();
-            world.conserved();
+            world.step().await;
+            world.conserved().await;
             if step % 250 == 0 {
-                world.builds_are_sound();
+                world.builds_are_sound().await;
             }
         }
-        world.builds_are_sound();
+        world.builds_are_sound().await;
         assert!(
             world.builds.len() > 100,
             "the run admitted builds: {}",
             world.builds.len()
         );
+        world.nothing_is_stuck().await;
     }
 }

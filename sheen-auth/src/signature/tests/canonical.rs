@@ -4,9 +4,10 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use proptest::prelude::*;
 
 use super::*;
+use crate::signature::body::sha256;
 use crate::signature::canonical_query;
-use crate::signature::decide::{SignedText, sha256};
 use crate::signature::parse;
+use crate::signature::text::SignedText;
 
 fn canonical(raw: &str) -> Option<String> {
     let mut out = String::new();
@@ -91,6 +92,7 @@ fn c05_only_targets_in_origin_form_are_taken() {
         "/a\0",
         "/a?b",
         "/\t",
+        "/a\u{7f}",
     ];
     for (paths, expected) in [
         (&ok[..], Ok(Scheme::V2)),
@@ -102,6 +104,19 @@ fn c05_only_targets_in_origin_form_are_taken() {
             assert_eq!(check(&verifier(Mode::Dual), &request), expected, "{path:?}");
         }
     }
+    for (query, canonical, expected) in [
+        ("a=?/:@", "a=%3F%2F%3A%40", Ok(Scheme::V2)),
+        ("a=b c", "a=b%20c", Err(Refusal::Invalid)),
+        ("a=\u{7f}", "a=%7F", Err(Refusal::Invalid)),
+    ] {
+        let headers = by_hand("GET", "/", canonical, b"");
+        let request = Request::new("GET", "/", Some(query), headers.as_headers(), b"");
+        assert_eq!(
+            check(&verifier(Mode::Dual), &request),
+            expected,
+            "{query:?}"
+        );
+    }
     let headers = by_hand("GE T", "/", "", b"");
     let request = Request::new("GE T", "/", None, headers.as_headers(), b"");
     assert_eq!(
@@ -111,7 +126,12 @@ fn c05_only_targets_in_origin_form_are_taken() {
 }
 
 /// Signed without the signer's own checks.
-fn by_hand(method: &str, path: &str, canonical_query: &str, body: &[u8]) -> SignedHeaders {
+pub(super) fn by_hand(
+    method: &str,
+    path: &str,
+    canonical_query: &str,
+    body: &[u8],
+) -> SignedHeaders {
     let mut headers = signed(1, "POST", None);
     let mut text = Vec::new();
     SignedText {

@@ -76,6 +76,22 @@ fn k02_short_secrets_and_broken_rings_are_refused_at_load() {
 }
 
 #[test]
+fn k02_one_secret_is_one_key() {
+    let again = |principal: &str| {
+        let secret = Secret::new(SECRET).unwrap();
+        let principal = PrincipalId::parse(principal).unwrap();
+        SigningKey::new(KeyId::parse("k9").unwrap(), principal, secret)
+    };
+    let id = |text| KeyId::parse(text).unwrap();
+    for principal in ["web", "app"] {
+        let retired = key("k1").valid_between(None, Some(now()));
+        let error = KeyRing::new(vec![key("k2"), retired, again(principal)]).unwrap_err();
+        assert_eq!(error, KeyRingError::SameSecret(id("k1"), id("k9")));
+        assert!(!error.to_string().contains(SECRET));
+    }
+}
+
+#[test]
 fn k03_an_unknown_key_id_does_all_the_work_and_lets_nobody_in() {
     let headers = signed(1, "POST", None);
     let verifier = verifier(Mode::Dual);

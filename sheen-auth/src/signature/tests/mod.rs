@@ -1,9 +1,16 @@
 //! What the door lets in, by the lines of the wire and of what went wrong elsewhere.
 
+mod body;
 mod canonical;
+mod explain;
+mod fallback;
+mod form;
 mod gate;
 mod keys;
+#[cfg(feature = "locale-order")]
+mod locale;
 mod modes;
+mod rollout;
 mod vectors;
 mod window;
 

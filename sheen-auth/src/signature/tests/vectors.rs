@@ -4,70 +4,73 @@ use base64::Engine as _;
 use serde::Deserialize;
 
 use super::*;
+use crate::signature::body::sha256;
 use crate::signature::canonical_query;
-use crate::signature::decide::{SignedText, sha256};
 use crate::signature::parse;
+use crate::signature::text::SignedText;
 
 #[derive(Deserialize)]
-struct Vectors {
+pub(super) struct Vectors {
     secret: String,
-    cases: Vec<Case>,
+    pub(super) cases: Vec<Case>,
 }
 
 #[derive(Deserialize)]
-struct Case {
-    method: String,
-    path: String,
+pub(super) struct Case {
+    pub(super) method: String,
+    pub(super) path: String,
     query: String,
     body_base64: String,
-    nonce: String,
-    timestamp: String,
-    valid_utf8: bool,
-    canonical_query: Canonical,
-    v2: V2,
-    v1: V1,
+    pub(super) nonce: String,
+    pub(super) timestamp: String,
+    pub(super) valid_utf8: bool,
+    pub(super) canonical_query: Canonical,
+    pub(super) v2: V2,
+    pub(super) v1: V1,
     v1_request_id: V1RequestId,
 }
 
 #[derive(Deserialize)]
-struct Canonical {
-    byte_order: String,
+pub(super) struct Canonical {
+    pub(super) byte_order: String,
+    #[cfg(feature = "locale-order")]
+    pub(super) locale_order: String,
 }
 
 #[derive(Deserialize)]
-struct V2 {
+pub(super) struct V2 {
     canonical_byte_order: String,
-    signature_byte_order: String,
-    signature_locale_order: String,
+    pub(super) signature_byte_order: String,
+    pub(super) signature_locale_order: String,
 }
 
 #[derive(Deserialize)]
-struct V1 {
-    path_with_query: String,
+pub(super) struct V1 {
+    pub(super) path_with_query: String,
     signature: String,
 }
 
 #[derive(Deserialize)]
-struct V1RequestId {
+pub(super) struct V1RequestId {
     request_id: String,
     timestamp: String,
     signature: String,
 }
 
-fn vectors() -> Vectors {
+pub(super) fn vectors() -> Vectors {
     serde_json::from_str(include_str!("../../../tests/vectors/signatures.json")).unwrap()
 }
 
 impl Case {
     /// What stands after the `?` of the request line.
-    fn raw_query(&self) -> Option<&str> {
+    pub(super) fn raw_query(&self) -> Option<&str> {
         let path = self.v1.path_with_query.strip_prefix(&self.path).unwrap();
         let raw = path.strip_prefix('?');
         assert_eq!(raw.is_none(), self.query.is_empty());
         raw
     }
 
-    fn body(&self) -> Vec<u8> {
+    pub(super) fn body(&self) -> Vec<u8> {
         base64::engine::general_purpose::STANDARD
             .decode(&self.body_base64)
             .unwrap()
@@ -82,7 +85,7 @@ impl Case {
         checked.map(|checked| checked.scheme)
     }
 
-    fn expected(&self, scheme: Scheme) -> Result<Scheme, Refusal> {
+    pub(super) fn expected(&self, scheme: Scheme) -> Result<Scheme, Refusal> {
         if self.valid_utf8 {
             Ok(scheme)
         } else {

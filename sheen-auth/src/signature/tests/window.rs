@@ -38,7 +38,7 @@ fn t01_up_to_eleven_digits_are_seconds_and_more_are_milliseconds() {
 /// v2 headers of `k1` with this timestamp, and what the verifier says at `at`.
 fn v2_at(timestamp: &str, at: Timestamp) -> Result<Scheme, Refusal> {
     let nonce = "0123456789abcdef";
-    let body_hex = const_hex::encode(crate::signature::decide::sha256(BODY));
+    let body_hex = const_hex::encode(crate::signature::body::sha256(BODY));
     let text = format!("POST\n{PATH}\n\n{body_hex}\n{nonce}\n{timestamp}");
     let signature = const_hex::encode(key("k1").sign(&[text.as_bytes()]));
     let headers = Headers {

@@ -45,6 +45,21 @@ const REMEMBERED: usize = 1024;
 
 /// A store of builds in PostgreSQL, over the caller's pool. The database must have been
 /// [migrated](crate::postgres::migrate).
+///
+/// ```no_run
+/// use sheen_core::build::{Deadlines, PgBuildStore};
+/// use sqlx::postgres::PgPoolOptions;
+///
+/// # async fn connect() -> Result<PgBuildStore, Box<dyn std::error::Error>> {
+/// let pool = PgPoolOptions::new()
+///     .test_before_acquire(false) // saves a round trip a step
+///     .connect("postgres://localhost/sheen")
+///     .await?;
+/// sheen_core::postgres::migrate(&pool).await?;
+/// let builds = PgBuildStore::new(pool, Deadlines::default());
+/// # Ok(builds)
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct PgBuildStore {
     pool: PgPool,

@@ -75,7 +75,8 @@ BEGIN
         IF NOT v_known THEN
             INSERT INTO sheen.projects (project_id, owner_id, last_build_id)
                 VALUES (p_project, p_user, p_build)
-                ON CONFLICT (project_id) DO NOTHING;
+                -- On any constraint: the row has two, and either may meet the other's row first.
+                ON CONFLICT DO NOTHING;
             -- Another start made it meanwhile: look at it under its lock.
             CONTINUE WHEN NOT FOUND;
         END IF;

@@ -1,5 +1,8 @@
 use super::*;
 
+/// How long a stream is silent before its error, in ms.
+const LINGER: u64 = 200;
+
 #[tokio::test]
 async fn a_closed_build_is_told_whole_and_ends() {
     let rig = Rig::new().await;
@@ -66,6 +69,13 @@ async fn e01_an_old_readers_expiry_is_an_error_after_the_frame() {
     reader.now();
     rig.pass(1000);
     assert_eq!(reader.names(), ["token_expired"]);
+    // A server would drop the frame with an error that came at once.
+    assert_eq!((reader.abort, reader.is_over), (None, false));
+    rig.pass(LINGER - 1);
+    reader.now();
+    assert_eq!((reader.abort, reader.is_over), (None, false));
+    rig.pass(1);
+    assert_eq!(reader.names(), [] as [&str; 0]);
     assert_eq!(reader.abort, Some(Abort::new(Ended::TokenExpired)));
     assert!(reader.is_over);
 }
@@ -143,7 +153,14 @@ async fn d11_a_shutdown_wakes_and_ends_every_stream() {
         waiting.push(reader);
     }
     let ends = futures_util::future::join_all(waiting.iter_mut().map(|r| r.stream.next()));
-    let shutdown = async { rig.streams.shutdown() };
+    let shutdown = async {
+        rig.streams.shutdown();
+        // Every second one falls asleep once more before its error.
+        while rig.sleep.sleepers() != 25 {
+            tokio::task::yield_now().await;
+        }
+        rig.pass(LINGER);
+    };
     let (ends, ()) = futures_util::future::join(ends, shutdown).await;
     for (n, end) in ends.into_iter().enumerate() {
         let abort = (n % 2 == 0).then(|| Err(Abort::new(Ended::ShuttingDown)));
@@ -152,6 +169,81 @@ async fn d11_a_shutdown_wakes_and_ends_every_stream() {
     assert_eq!(rig.streams.active(), 0);
     let late = rig.streams.open(rig.request()).await.unwrap();
     assert!(matches!(late, OpenOutcome::ShuttingDown), "{late:?}");
+}
+
+#[tokio::test]
+async fn d11_a_shutdown_keeps_nothing_back_that_is_in_the_log() {
+    let rig = Rig::new().await;
+    rig.append(1).await;
+    let mut reader = rig.open(rig.request().abort_unfinished()).await;
+    assert_eq!(reader.names(), ["connection", "1", "caught_up"]);
+    rig.finish().await;
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), ["2", "closed"]);
+    assert_eq!(
+        (reader.abort, reader.stream.ended()),
+        (None, Some(Ended::Closed))
+    );
+    assert_eq!(rig.streams.active(), 0);
+}
+
+#[tokio::test]
+async fn d11_a_shutdown_sends_the_pages_up_to_the_head_and_ends_as_unfinished() {
+    let config = StreamConfig {
+        page_size: 4,
+        ..Default::default()
+    };
+    let rig = Rig::with(Arc::new(MemoryWake::new()), config).await;
+    let mut reader = rig.open(rig.request().abort_unfinished()).await;
+    reader.now();
+    rig.append(10).await;
+    rig.streams.shutdown();
+    assert!(numbers(&reader.names()).into_iter().eq(1..=10));
+    rig.pass(LINGER);
+    reader.now();
+    assert_eq!(reader.abort, Some(Abort::new(Ended::ShuttingDown)));
+    assert!(reader.is_over);
+}
+
+#[tokio::test]
+async fn d11_a_read_from_before_a_shutdown_is_not_its_last() {
+    let rig = Rig::new().await;
+    let mut reader = rig.open(rig.request()).await;
+    reader.now();
+    rig.log.stuck.store(true, SeqCst);
+    rig.append(1).await;
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    // Committed while the page of the read is made already.
+    rig.finish().await;
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    rig.log.stuck.store(false, SeqCst);
+    rig.log.unstuck.notify(usize::MAX);
+    assert_eq!(reader.names(), ["1", "2", "closed"]);
+}
+
+#[tokio::test]
+async fn d11_a_shutdown_waits_two_seconds_for_a_log_and_for_a_failing_one_not_at_all() {
+    let rig = Rig::new().await;
+    let mut reader = rig.open(rig.request()).await;
+    let mut slow = rig.open(rig.request()).await;
+    reader.now();
+    slow.now();
+    rig.append(1).await;
+    rig.log.failures.store(1, SeqCst);
+    rig.streams.shutdown();
+    assert_eq!(reader.names(), [] as [&str; 0]);
+    assert_eq!(reader.stream.ended(), Some(Ended::ShuttingDown));
+
+    rig.log.stuck.store(true, SeqCst);
+    assert_eq!(slow.names(), [] as [&str; 0]);
+    rig.pass(1999);
+    assert_eq!(slow.names(), [] as [&str; 0]);
+    assert!(!slow.is_over);
+    rig.pass(1);
+    slow.now();
+    assert_eq!(slow.stream.ended(), Some(Ended::ShuttingDown));
+    assert_eq!(rig.streams.active(), 0);
 }
 
 #[tokio::test]
@@ -175,12 +267,16 @@ async fn a_log_that_fails_for_a_moment_costs_nothing_and_one_that_stays_away_the
         rig.pass(5000);
     }
     reader.now();
+    rig.pass(LINGER);
+    reader.now();
     assert_eq!(reader.abort, Some(Abort::new(Ended::Interrupted)));
     // It comes back with what it has, and nothing is lost.
     let mut next = rig.resumed(Resume::After(1)).await;
     assert_eq!(next.names(), ["connection", "2", "caught_up"]);
     rig.log.corrupt.store(true, SeqCst);
     rig.append(1).await;
+    next.now();
+    rig.pass(LINGER);
     next.now();
     assert_eq!(next.stream.ended(), Some(Ended::Interrupted));
     assert!(rig.streams.open(rig.request()).await.is_err());
@@ -200,6 +296,8 @@ async fn a12_a_hole_torn_under_a_reader_interrupts_and_is_told_as_a_gap() {
     assert_eq!(first.last().unwrap().id, Some(4));
     rig.log.floor.store(7, SeqCst);
     assert_eq!(reader.names(), [] as [&str; 0]);
+    rig.pass(LINGER);
+    reader.now();
     assert_eq!(reader.abort, Some(Abort::new(Ended::Interrupted)));
     let frames = rig.resumed(Resume::After(4)).await.now();
     assert_eq!(
@@ -217,5 +315,7 @@ async fn a08_a_log_made_anew_under_a_reader_interrupts() {
     rig.log.epoch_shift.store(1, SeqCst);
     rig.append(1).await;
     assert_eq!(reader.names(), [] as [&str; 0]);
+    rig.pass(LINGER);
+    reader.now();
     assert_eq!(reader.abort, Some(Abort::new(Ended::Interrupted)));
 }

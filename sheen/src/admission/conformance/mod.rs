@@ -1,8 +1,7 @@
 //! The suite any [`Admission`] must pass: a test per clause.
 //!
-//! ```ignore
-//! sheen::admission_conformance!(my_harness().await);
-//! ```
+//! `sheen::admission_conformance!(my_harness().await)` in a test file expands to all of it; the
+//! expression makes an [`AdmissionHarness`] anew for each test.
 
 pub mod cases;
 
@@ -119,7 +118,7 @@ macro_rules! admission_conformance {
             c07_a_settlement_ends_build_hold_and_stream
             c08_of_settlements_at_once_one_settles
             c09_a_late_token_appends_nothing
-            c10_a_build_whose_hold_lapsed_is_not_deployed
+            c10_a_build_whose_hold_is_gone_is_not_deployed
             c11_a_reserve_for_a_project_claims_it_if_it_goes_through
             c12_repeats_change_nothing_further
         );

@@ -3,11 +3,12 @@
 use futures_util::future::join_all;
 use sheen_billing::account::{Commit, CommitOutcome, Reserve, ReserveOutcome, Totals};
 use sheen_core::build::FinishOutcome;
+use sheen_core::files::{FilePath, FileSet};
 use sheen_core::id::OperationId;
 use sheen_core::seconds::Seconds;
 
 use super::super::session;
-use super::{AdmissionHarness, GIFT, admit, call, deployed, id, kinds, project, user};
+use super::{AdmissionHarness, GIFT, admit, call, deployed, id, kinds, project, spawned, user};
 use crate::admission::{AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
 
 pub async fn c01_an_admission_makes_build_hold_stream_and_answer_together(h: AdmissionHarness) {
@@ -39,6 +40,10 @@ pub async fn c01_an_admission_makes_build_hold_stream_and_answer_together(h: Adm
     assert_eq!(data["estimatedSeconds"], 40);
 }
 
+#[expect(
+    clippy::too_many_lines,
+    reason = "one call, a reason taken away at a time"
+)]
 pub async fn c02_refusals_stand_in_their_order(h: AdmissionHarness) {
     h.buy("u1", 20_000).await;
     let mut first = admit("b1", "u1", "p1");
@@ -77,6 +82,20 @@ pub async fn c02_refusals_stand_in_their_order(h: AdmissionHarness) {
     };
     assert_eq!(active, id("b1"));
     start.build.allow_concurrent = true;
+    let small = start.build.input.clone();
+    start.build.input.files = (0..=FileSet::MAX_FILES)
+        .map(|n| {
+            (
+                FilePath::parse(&format!("f{n}")).expect("a path"),
+                "x".into(),
+            )
+        })
+        .collect();
+    assert!(matches!(
+        h.admitted(start.clone()).await,
+        AdmitOutcome::ProjectTooLarge
+    ));
+    start.build.input = small;
     assert!(matches!(
         h.admitted(start.clone()).await,
         AdmitOutcome::CapReached { .. }
@@ -101,12 +120,15 @@ pub async fn c02_refusals_stand_in_their_order(h: AdmissionHarness) {
 }
 
 pub async fn c03_equal_calls_at_once_are_admitted_once(h: AdmissionHarness) {
-    let calls = (0..50).map(|n| {
-        let mut start = admit(&format!("b{n}"), "u1", "p1");
-        start.build.session = session("s");
-        start.call = Some(call("u1", "k1", "/start"));
-        h.admitted(start)
-    });
+    let calls: Vec<_> = (0..50)
+        .map(|n| {
+            let mut start = admit(&format!("b{n}"), "u1", "p1");
+            start.build.session = session("s");
+            start.call = Some(call("u1", "k1", "/start"));
+            let admission = h.admission.clone();
+            spawned(async move { admission.admit(start).await.expect("the store works") })
+        })
+        .collect();
     let outcomes = join_all(calls).await;
     let mut bodies = Vec::new();
     let mut admitted = 0;

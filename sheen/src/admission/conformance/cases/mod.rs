@@ -123,3 +123,11 @@ pub(crate) fn line(build: &str, token: FencingToken) -> Append {
 pub(crate) fn kinds(events: &[Event]) -> Vec<&str> {
     events.iter().map(|event| event.kind.as_str()).collect()
 }
+
+/// A task beside the others, so that steps really meet.
+#[expect(clippy::disallowed_methods, reason = "a suite may have tasks")]
+pub(crate) async fn spawned<T: Send + 'static>(
+    task: impl Future<Output = T> + Send + 'static,
+) -> T {
+    tokio::spawn(task).await.expect("the task did not panic")
+}

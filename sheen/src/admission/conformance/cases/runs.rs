@@ -3,17 +3,20 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use sheen_billing::account::Reserve;
-use sheen_core::build::{Authority, BeatOutcome, FailureReason, FinishOutcome, Status};
+use sheen_billing::account::{Release, Reserve};
+use sheen_core::build::{Authority, BeatOutcome, Ending, FailureReason, FinishOutcome, Status};
+use sheen_core::id::OperationId;
+use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
 use sheen_events::log::AppendOutcome;
 
-use super::{AdmissionHarness, admit, deployed, failed, id, kinds, line, user, worker};
+use super::{AdmissionHarness, admit, deployed, failed, id, kinds, line, spawned, user, worker};
 use crate::admission::{Charge, SettleOutcome};
 
 pub async fn c05_a_claim_raises_the_token_and_tells_the_log(h: AdmissionHarness) {
     h.buy("u1", 1000).await;
     h.admitted(admit("b1", "u1", "p1")).await;
+    (h.advance)(Duration::from_secs(540)).await;
     h.admitted(admit("b2", "u1", "p2")).await;
     let claimed = h.claimed().await;
     assert_eq!(claimed.build.id, id("b1"));
@@ -37,6 +40,10 @@ pub async fn c05_a_claim_raises_the_token_and_tells_the_log(h: AdmissionHarness)
             .expect("works")
             .is_none()
     );
+    // The hold's hour began anew with the claim: 62 min after its start it still holds.
+    let before = h.available("u1").await;
+    (h.advance)(Reserve::DEFAULT_TTL - Duration::from_secs(420)).await;
+    assert_eq!(h.available("u1").await, before);
 }
 
 pub async fn c06_a_heartbeat_keeps_build_and_hold_alive(h: AdmissionHarness) {
@@ -104,6 +111,29 @@ pub async fn c07_a_settlement_ends_build_hold_and_stream(h: AdmissionHarness) {
     let totals = h.totals().await;
     assert_eq!((totals.held.get(), totals.charged.get()), (0, 30));
 
+    // An end that cannot be said in an event is refused whole.
+    h.admitted(admit("b4", "u1", "p4")).await;
+    let token = h.claimed().await.build.token;
+    let before = h.totals().await;
+    let mut finish = deployed("b4", token, 1);
+    finish.ending = Ending::Deployed {
+        preview_url: "x".repeat(70_000).into(),
+        seconds: Seconds::from_u32(1),
+    };
+    h.admission.settle(finish).await.expect_err("too long");
+    assert_eq!(h.totals().await, before);
+    let build = h
+        .builds
+        .get(&id("b4"))
+        .await
+        .expect("works")
+        .expect("a build");
+    assert_eq!(build.build.status, Status::Building);
+    let by = Authority::Claim(token);
+    h.settled(failed("b4", by, FailureReason::BuildFailed))
+        .await;
+    assert!(h.stream_closed("b4").await);
+
     // The sweep ends what nobody claimed.
     h.admitted(admit("b3", "u1", "p1")).await;
     let sweep = failed("b3", Authority::Sweep, FailureReason::TimedOut);
@@ -125,7 +155,13 @@ pub async fn c08_of_settlements_at_once_one_settles(h: AdmissionHarness) {
         1 => failed("b1", Authority::Owner(user("u1")), FailureReason::Cancelled),
         _ => failed("b1", Authority::Claim(token), FailureReason::BuildFailed),
     });
-    let outcomes = join_all(finishes.map(|finish| h.settled(finish))).await;
+    let finishes: Vec<_> = finishes
+        .map(|finish| {
+            let admission = h.admission.clone();
+            spawned(async move { admission.settle(finish).await.expect("the store works") })
+        })
+        .collect();
+    let outcomes = join_all(finishes).await;
     let settled = outcomes
         .iter()
         .filter(|o| matches!(o, SettleOutcome::Settled(_)))
@@ -140,7 +176,18 @@ pub async fn c08_of_settlements_at_once_one_settles(h: AdmissionHarness) {
     assert_eq!(ends, 1);
     let totals = h.totals().await;
     assert_eq!(totals.held.get(), 0);
-    assert!(totals.charged.get() == 40 || totals.charged.get() == 0);
+    let deployed = h
+        .builds
+        .get(&id("b1"))
+        .await
+        .expect("works")
+        .expect("a build");
+    let expected = if deployed.build.status == Status::Deployed {
+        40
+    } else {
+        0
+    };
+    assert_eq!(totals.charged.get(), expected);
 }
 
 pub async fn c09_a_late_token_appends_nothing(h: AdmissionHarness) {
@@ -176,7 +223,7 @@ pub async fn c09_a_late_token_appends_nothing(h: AdmissionHarness) {
     assert_eq!(h.totals().await.charged.get(), 0);
 }
 
-pub async fn c10_a_build_whose_hold_lapsed_is_not_deployed(h: AdmissionHarness) {
+pub async fn c10_a_build_whose_hold_is_gone_is_not_deployed(h: AdmissionHarness) {
     h.admitted(admit("b1", "u1", "p1")).await;
     let token = h.claimed().await.build.token;
     // Nobody swept and nobody beat: the hold lapsed long after the heartbeat's deadline did.
@@ -190,4 +237,24 @@ pub async fn c10_a_build_whose_hold_lapsed_is_not_deployed(h: AdmissionHarness) 
     assert_eq!(settled.charge, Charge::Lapsed);
     assert_eq!(kinds(&h.events("b1").await).last(), Some(&"deploy_failed"));
     assert_eq!(h.totals().await.charged.get(), 0);
+
+    // One whose hold was taken back by the credit routes neither: its work is not given away.
+    (h.advance)(Duration::from_secs(1)).await;
+    h.admitted(admit("b2", "u2", "p2")).await;
+    let claimed = h.claimed().await.build;
+    let hold = claimed.hold.clone().expect("a hold");
+    let release = Release::new(hold.id, OperationId::parse("mine").expect("a valid id"));
+    h.credits.release(release).await.expect("works");
+    let beat = h.admission.beat(&claimed.id, claimed.token).await;
+    assert_eq!(beat.expect("works"), BeatOutcome::Lost);
+    let outcome = h.settled(deployed("b2", claimed.token, 40)).await;
+    let SettleOutcome::Settled(settled) = outcome else {
+        panic!("{outcome:?}")
+    };
+    assert_eq!(settled.build.reason, Some(FailureReason::BuildFailed));
+    assert_eq!(settled.charge, Charge::ClosedElsewhere);
+    assert_eq!(kinds(&h.events("b2").await).last(), Some(&"deploy_failed"));
+    assert!(h.stream_closed("b2").await);
+    let totals = h.accounts.totals(Some(&user("u2"))).await.expect("works");
+    assert_eq!((totals.held.get(), totals.charged.get()), (0, 0));
 }

@@ -1,0 +1,3 @@
+//! The rooms on real servers.
+
+mod limit_redis;

@@ -1,0 +1,3 @@
+DROP TABLE sheen.idempotency;
+DROP FUNCTION sheen.idempotency_guard();
+DROP SEQUENCE sheen.idempotency_token;
