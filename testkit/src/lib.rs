@@ -10,13 +10,17 @@
 //!
 //! [`redis`](redis()) does the same with a Redis server, whose tests have a prefix for their keys
 //! each; `SHEEN_TEST_REDIS_URL` names one of one's own.
+//!
+//! [`Proof`] says whether a test runs in its smoke form or, under `cargo xtask prove`, in full.
 
 mod condition;
 mod postgres;
+mod proof;
 mod redis;
 
 pub use condition::{until, until_async};
 pub use postgres::{
     Durability, INSTALL, PostgresServer, StartError, TestDatabase, URL_VARIABLE, postgres,
 };
+pub use proof::{PROOF_VARIABLE, Proof};
 pub use redis::{REDIS_URL_VARIABLE, RedisServer, RedisStartError, TestRedis, redis};

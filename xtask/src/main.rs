@@ -1,7 +1,8 @@
-//! Tasks of the house: `cargo xtask test` and `cargo xtask bench`.
+//! Tasks of the house: `cargo xtask test`, `cargo xtask prove` and `cargo xtask bench`.
 
 mod bench;
 mod install;
+mod prove;
 mod run;
 mod test;
 
@@ -10,25 +11,32 @@ use std::process::ExitCode;
 const USAGE: &str = "\
 usage: cargo xtask TASK
 
-  test   install what is missing, then everything that must pass
-  bench  run the benchmarks and write their tables into docs/performance.md";
+  test           install what is missing, then everything that must pass
+  prove [NAME…]  the long proofs, all or those named
+  bench          run the benchmarks and write their tables into docs/performance.md
+
+proofs:
+";
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
     let task = arguments.next();
-    if let Some(unknown) = arguments.next() {
-        eprintln!("unknown argument: {unknown}\n\n{USAGE}");
+    let rest: Vec<String> = arguments.collect();
+    let usage = format!("{USAGE}{}", prove::list());
+    if let (Some("test" | "bench"), Some(unknown)) = (task.as_deref(), rest.first()) {
+        eprintln!("unknown argument: {unknown}\n\n{usage}");
         return ExitCode::from(2);
     }
     let outcome = match task.as_deref() {
         Some("test") => run::House::find().and_then(|house| test::test(&house)),
+        Some("prove") => run::House::find().and_then(|house| prove::prove(&house, &rest)),
         Some("bench") => run::House::find().and_then(|house| bench::bench(&house)),
         Some("help" | "--help" | "-h") => {
-            eprintln!("{USAGE}");
+            eprintln!("{usage}");
             return ExitCode::SUCCESS;
         }
         _ => {
-            eprintln!("{USAGE}");
+            eprintln!("{usage}");
             return ExitCode::from(2);
         }
     };

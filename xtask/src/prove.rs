@@ -1,0 +1,69 @@
+//! `cargo xtask prove`: the long proofs. Each is a set of ordinary tests, which `cargo xtask test`
+//! runs in their smoke form of seconds; here `SHEEN_PROVE=full` gives them their full size.
+
+use crate::install::install;
+use crate::run::{House, Outcome, Steps};
+
+/// What `testkit::Proof` reads.
+const SIZE_VARIABLE: &str = "SHEEN_PROVE";
+
+/// One proof: what it shows, and the cargo commands that show it.
+struct Proof {
+    name: &'static str,
+    about: &'static str,
+    commands: &'static [&'static [&'static str]],
+}
+
+/// In the order of the rooms.
+const PROOFS: &[Proof] = &[];
+
+pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
+    let proofs = select(wanted)?;
+    let mut steps = Steps::default();
+    eprintln!("building in {}", house.target.display());
+    install(house, &mut steps)?;
+    for proof in proofs {
+        eprintln!("\n{}: {}", proof.name, proof.about);
+        for command in proof.commands {
+            let name = format!("{}: cargo {}", proof.name, command.join(" "));
+            steps.run(&name, house.cargo(command).env(SIZE_VARIABLE, "full"))?;
+        }
+    }
+    steps.summary();
+    eprintln!("\nall proved");
+    Ok(())
+}
+
+/// What there is to prove, a line each.
+pub(crate) fn list() -> String {
+    PROOFS
+        .iter()
+        .map(|proof| format!("  {:<14} {}\n", proof.name, proof.about))
+        .collect()
+}
+
+fn select(wanted: &[String]) -> Outcome<Vec<&'static Proof>> {
+    if wanted.is_empty() {
+        return Ok(PROOFS.iter().collect());
+    }
+    wanted
+        .iter()
+        .map(|name| {
+            let proof = PROOFS.iter().find(|proof| proof.name == name);
+            proof.ok_or_else(|| format!("no proof is called {name}; there are\n{}", list()))
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_proof_is_told_with_those_there_are() {
+        let said = select(&["nonesuch".to_owned()]).err().unwrap();
+        assert!(said.contains("nonesuch"));
+        assert!(PROOFS.iter().all(|proof| said.contains(proof.name)));
+        assert_eq!(select(&[]).unwrap().len(), PROOFS.len());
+    }
+}
