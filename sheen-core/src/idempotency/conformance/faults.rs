@@ -235,7 +235,8 @@ pub async fn c14_a_write_done_twice_counts_once(h: IdempotencyHarness) {
 /// C14, I9: a call that is repeated until it has an answer has its effect once, whatever failed.
 pub async fn c14_calls_over_failing_steps_have_one_effect(h: IdempotencyHarness) {
     for fails in [Fails::Before, Fails::After] {
-        for every in [2, 3, 5] {
+        // Not every second: of a beginning and the look after it the first would fail for ever.
+        for every in [3, 4, 5] {
             let faulty = FaultyIdempotencyStore::new(Arc::clone(&h.store), every, fails);
             for n in 0..6 {
                 let name = format!("{fails:?}-{every}-{n}");
