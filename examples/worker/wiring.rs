@@ -101,6 +101,8 @@ pub(crate) fn wire(
         worker,
         gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
+        revocations: None,
+        failures: None,
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),

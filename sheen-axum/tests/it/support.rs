@@ -14,7 +14,9 @@ use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::{MemoryRevocationStore, Revocations};
 use sheen_axum::limit::Limits;
+use sheen_axum::signature::FailureLimit;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -48,6 +50,7 @@ pub(crate) struct Setup {
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
     pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
+    pub(crate) failures: Option<fn(Arc<ManualClock>) -> FailureLimit>,
 }
 
 impl Default for Setup {
@@ -59,6 +62,7 @@ impl Default for Setup {
             is_replay_store_broken: false,
             build_capacity: 1000,
             limits: None,
+            failures: None,
         }
     }
 }
@@ -71,6 +75,7 @@ pub(crate) struct World {
     pub(crate) signer: Signer,
     pub(crate) worker: Arc<Worker>,
     pub(crate) tokens: Arc<ViewerTokens>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) streams: StreamService,
     pub(crate) credits: Arc<MemoryCreditStore>,
     pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
@@ -174,6 +179,8 @@ impl World {
         } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
+        let epochs = Arc::new(MemoryRevocationStore::new(clock.clone(), 100));
+        let revocations = Arc::new(Revocations::new(epochs, clock.clone()));
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -187,6 +194,8 @@ impl World {
             worker: worker.clone(),
             gate,
             tokens: tokens.clone(),
+            revocations: Some(revocations.clone()),
+            failures: setup.failures.map(|failures| failures(clock.clone())),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
             streams: streams.clone(),
@@ -207,6 +216,7 @@ impl World {
             signer: Signer::new(key()),
             worker,
             tokens,
+            revocations,
             streams,
             credits,
             idempotency,
