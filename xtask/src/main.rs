@@ -1,6 +1,7 @@
 //! Tasks of the house: `cargo xtask test`, `cargo xtask prove` and `cargo xtask bench`.
 
 mod bench;
+mod fuzz;
 mod install;
 mod prove;
 mod run;
