@@ -9,6 +9,8 @@ mod builds;
 mod codes;
 #[path = "it/compression.rs"]
 mod compression;
+#[path = "it/coverage.rs"]
+mod coverage;
 #[path = "it/doors.rs"]
 mod doors;
 #[path = "it/events.rs"]

@@ -16,7 +16,9 @@ use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_auth::token::revocation::{MemoryRevocationStore, Revocations};
 use sheen_axum::limit::Limits;
-use sheen_axum::signature::FailureLimit;
+use sheen_axum::request_id::RequestIdLayer;
+use sheen_axum::signature::{FailureLimit, SignatureLayer};
+use sheen_axum::timing::ServerTimingLayer;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -276,6 +278,27 @@ impl World {
         let (user, build) = (UserId::parse(user).unwrap(), BuildId::parse(build).unwrap());
         let (token, _) = self.tokens.issue(&user, &build, self.clock.now(), life);
         token.expose().to_owned()
+    }
+
+    /// `router` behind a signature layer of its own, with ids and timing around it.
+    pub(crate) fn behind_the_door(&self, router: Router) -> Router {
+        let gate = gate(Mode::Dual, false, self.clock.clone());
+        router
+            .layer(SignatureLayer::new(gate))
+            .layer(ServerTimingLayer::new(self.clock.clone()))
+            .layer(RequestIdLayer::new(
+                self.entropy.clone(),
+                self.clock.clone(),
+            ))
+    }
+
+    /// The v1 signature of a call without a query.
+    pub(crate) fn v1_of(&self, path: &str, body: &[u8]) -> String {
+        use sheen_core::time::Clock;
+        let signer = Signer::new(key()).with_v1();
+        let now = self.clock.now();
+        let signed = signer.sign("POST", path, None, body, now, &*self.entropy);
+        signed.unwrap().signature.unwrap()
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
