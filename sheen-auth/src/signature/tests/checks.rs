@@ -42,9 +42,9 @@ impl Parts {
     fn v2() -> Self {
         let signed = signed(1, "POST", Some(QUERY));
         Self {
-            sig_v2: Some(signed.sig_v2.clone()),
-            timestamp: Some(signed.timestamp.clone()),
-            nonce: Some(signed.nonce.clone()),
+            sig_v2: Some(signed.sig_v2),
+            timestamp: Some(signed.timestamp),
+            nonce: Some(signed.nonce),
             ..Self::bare()
         }
     }
@@ -371,7 +371,7 @@ fn what_must_be_spent_or_looked_up_is_handed_on() {
         (whole.clone(), Mode::Dual, (true, true, false)),
         (whole.clone(), Mode::EnforceV2, (true, false, false)),
         (
-            whole.clone().with(|p| p.method = "post"),
+            whole.with(|p| p.method = "post"),
             Mode::Dual,
             (true, true, false),
         ),

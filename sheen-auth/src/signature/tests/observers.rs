@@ -11,8 +11,11 @@ use super::*;
 use crate::replay::{Claim, ClaimOutcome, ReplayStore, V1Mark};
 use crate::signature::{Examined, GateObserver};
 
+/// Its scheme, its refusal, and whether the schemes disagreed.
+type Line = (Option<Scheme>, Option<Refusal>, bool);
+
 #[derive(Debug, Default)]
-struct Told(Mutex<Vec<(Option<Scheme>, Option<Refusal>, bool)>>);
+struct Told(Mutex<Vec<Line>>);
 
 impl GateObserver for Told {
     fn examined(&self, examined: &Examined) {
