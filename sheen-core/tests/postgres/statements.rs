@@ -102,6 +102,7 @@ async fn every_statement_can_be_prepared() {
     for folder in [
         "src/postgres/sql",
         "src/build/postgres/sql",
+        "src/build/settled/postgres/sql",
         "src/idempotency/postgres/sql",
     ] {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);

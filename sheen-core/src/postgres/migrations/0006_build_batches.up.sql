@@ -1,0 +1,106 @@
+-- Several steps of builds in one statement.
+
+-- Starts one after another, each as build_start_v1 does it, in the order given. It ends early after
+-- a member whose project's last build is another than p_lasts says: what follows may have been laid
+-- over files that are not there.
+CREATE FUNCTION sheen.build_start_many_v1(
+    p_builds text[],
+    p_versions text[],
+    p_users text[],
+    p_projects text[],
+    p_sessions text[],
+    p_kinds text[],
+    p_allow_concurrent boolean[],
+    p_holds text[],
+    p_hold_seconds bigint[],
+    p_prompts text[],
+    p_files text[],
+    p_metadata text[],
+    p_locales text[],
+    p_statuses text[],
+    p_tokens bigint[],
+    p_any_active boolean[],
+    p_lasts text[],
+    p_any_last boolean[],
+    OUT hit boolean,
+    OUT owner_id text,
+    OUT last_build_id text,
+    OUT active_id text,
+    OUT queue_position bigint,
+    OUT build sheen.builds
+)
+RETURNS SETOF record
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    v_start record;
+BEGIN
+    -- In one order whoever comes, so that batches over the same projects never wait in a ring.
+    PERFORM 1 FROM sheen.projects p
+        WHERE p.project_id = ANY (p_projects)
+        ORDER BY p.project_id
+        FOR UPDATE;
+    FOR i IN 1 .. cardinality(p_builds) LOOP
+        SELECT s.* INTO v_start FROM sheen.build_start_v1(
+            p_builds[i], p_versions[i], p_users[i], p_projects[i], p_sessions[i], p_kinds[i],
+            p_allow_concurrent[i], p_holds[i], p_hold_seconds[i], p_prompts[i], p_files[i],
+            p_metadata[i], p_locales[i], p_statuses[i], p_tokens[i], p_any_active[i], p_lasts[i],
+            p_any_last[i]
+        ) AS s;
+        hit := v_start.hit;
+        owner_id := v_start.owner_id;
+        last_build_id := v_start.last_build_id;
+        active_id := v_start.active_id;
+        queue_position := v_start.queue_position;
+        build := v_start.build;
+        RETURN NEXT;
+        EXIT WHEN NOT hit
+            AND (owner_id IS NULL OR owner_id = p_users[i])
+            AND build.build_id IS NULL
+            AND (p_any_active[i] OR active_id IS NULL);
+    END LOOP;
+END
+$$;
+
+-- Writes the next rows of builds that no other step holds at this moment, each when it is still the
+-- one the decision relied on and the clock has reached its p_not_before. Gives those it wrote.
+CREATE FUNCTION sheen.build_write_many_v1(
+    p_builds text[],
+    p_statuses text[],
+    p_tokens bigint[],
+    p_heartbeats bigint[],
+    p_not_before bigint[],
+    p_statuses_after text[],
+    p_tokens_after bigint[],
+    p_reasons text[],
+    p_errors text[]
+)
+RETURNS SETOF sheen.builds
+LANGUAGE plpgsql VOLATILE
+AS $$
+DECLARE
+    v_build sheen.builds;
+    v_now bigint;
+BEGIN
+    FOR i IN 1 .. cardinality(p_builds) LOOP
+        SELECT b.* INTO v_build
+            FROM sheen.builds b WHERE b.build_id = p_builds[i]
+            FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+        v_now := sheen.now_ms();
+        CONTINUE WHEN v_build.status <> p_statuses[i]
+            OR v_build.token <> p_tokens[i]
+            OR v_build.heartbeat_ms IS DISTINCT FROM p_heartbeats[i]
+            OR v_now < p_not_before[i];
+        UPDATE sheen.builds b
+            SET status = p_statuses_after[i],
+                token = p_tokens_after[i],
+                updated_ms = v_now,
+                reason = p_reasons[i],
+                error = p_errors[i]
+            WHERE b.build_id = p_builds[i]
+            RETURNING b.* INTO v_build;
+        RETURN NEXT v_build;
+    END LOOP;
+END
+$$;
