@@ -1,6 +1,7 @@
 //! `cargo xtask prove`: the long proofs. Each is a set of ordinary tests, which `cargo xtask test`
 //! runs in their smoke form of seconds; here `SHEEN_PROVE=full` gives them their full size.
 
+use crate::fuzz;
 use crate::install::install;
 use crate::run::{House, Outcome, Steps};
 
@@ -15,10 +16,51 @@ struct Proof {
 }
 
 /// In the order of the rooms.
-const PROOFS: &[Proof] = &[];
+const PROOFS: &[Proof] = &[
+    Proof {
+        name: "doors",
+        about: "a million forged calls spend nothing, ten million keys cost no more memory, and no \
+                clock lets a call in twice, on each replay store",
+        commands: &[
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-auth",
+                "--all-features",
+                "--lib",
+                "--",
+                "n01_",
+                "l06_",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-auth",
+                "--all-features",
+                "--test",
+                "it",
+                "n03_",
+            ],
+        ],
+    },
+    Proof {
+        name: "timing",
+        about: "no refusal's time tells where a signature is wrong or which key ids exist (dudect)",
+        commands: &[&[
+            "run",
+            "--release",
+            "--manifest-path",
+            "benches/peers/Cargo.toml",
+            "--bin",
+            "timing",
+        ]],
+    },
+];
 
 pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
-    let proofs = select(wanted)?;
+    let (proofs, fuzzing) = select(wanted)?;
     let mut steps = Steps::default();
     eprintln!("building in {}", house.target.display());
     install(house, &mut steps)?;
@@ -29,6 +71,9 @@ pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
             steps.run(&name, house.cargo(command).env(SIZE_VARIABLE, "full"))?;
         }
     }
+    if fuzzing {
+        fuzz::fuzz(house, &mut steps)?;
+    }
     steps.summary();
     eprintln!("\nall proved");
     Ok(())
@@ -36,23 +81,24 @@ pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
 
 /// What there is to prove, a line each.
 pub(crate) fn list() -> String {
-    PROOFS
-        .iter()
-        .map(|proof| format!("  {:<14} {}\n", proof.name, proof.about))
+    let tests = PROOFS.iter().map(|proof| (proof.name, proof.about));
+    tests
+        .chain([(fuzz::NAME, fuzz::ABOUT)])
+        .map(|(name, about)| format!("  {name:<14} {about}\n"))
         .collect()
 }
 
-fn select(wanted: &[String]) -> Outcome<Vec<&'static Proof>> {
+/// The wanted proofs by tests, all when none is named, and whether fuzzing is wanted.
+fn select(wanted: &[String]) -> Outcome<(Vec<&'static Proof>, bool)> {
     if wanted.is_empty() {
-        return Ok(PROOFS.iter().collect());
+        return Ok((PROOFS.iter().collect(), true));
     }
-    wanted
-        .iter()
-        .map(|name| {
-            let proof = PROOFS.iter().find(|proof| proof.name == name);
-            proof.ok_or_else(|| format!("no proof is called {name}; there are\n{}", list()))
-        })
-        .collect()
+    let (fuzzing, tests): (Vec<_>, Vec<_>) = wanted.iter().partition(|name| *name == fuzz::NAME);
+    let proofs = tests.into_iter().map(|name| {
+        let proof = PROOFS.iter().find(|proof| proof.name == name);
+        proof.ok_or_else(|| format!("no proof is called {name}; there are\n{}", list()))
+    });
+    Ok((proofs.collect::<Outcome<_>>()?, !fuzzing.is_empty()))
 }
 
 #[cfg(test)]
@@ -64,6 +110,8 @@ mod tests {
         let said = select(&["nonesuch".to_owned()]).err().unwrap();
         assert!(said.contains("nonesuch"));
         assert!(PROOFS.iter().all(|proof| said.contains(proof.name)));
-        assert_eq!(select(&[]).unwrap().len(), PROOFS.len());
+        assert_eq!(select(&[]).unwrap().0.len(), PROOFS.len());
+        let (tests, fuzzing) = select(&[fuzz::NAME.to_owned()]).unwrap();
+        assert!(tests.is_empty() && fuzzing);
     }
 }
