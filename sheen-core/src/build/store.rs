@@ -43,7 +43,8 @@ use crate::token::FencingToken;
 ///     repeated claim takes the next build, and that of the lost answer is left to the sweep.
 /// 15. **C15** A batch of starts is its starts one after another, in order, with an answer each,
 ///     those of one project or session among them; one that is refused or fails changes nothing for
-///     the others. Over [`NewBuild::MAX_BATCH`] it is refused whole.
+///     the others, and another caller's step may come between two of them. Over
+///     [`NewBuild::MAX_BATCH`] it is refused whole.
 /// 16. **C16** Reaping ends overdue builds as a finish by the sweep would, as `TIMED_OUT`, the
 ///     oldest deadline first, at most `limit`, and tells which. A build that another step holds at
 ///     that moment it may pass by; of any number of reapers at once one ends each build.

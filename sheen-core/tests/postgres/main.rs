@@ -6,8 +6,11 @@ mod guards;
 mod idempotency;
 mod locks;
 mod migrations;
+mod plans;
+mod settled;
 mod statements;
 mod support;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;

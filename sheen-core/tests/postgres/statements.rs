@@ -4,10 +4,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use sheen_core::build::settled::{Hearing, ObserverRegistry, SettledOutbox};
 use sheen_core::build::{
     Authority, BuildKind, BuildReader, BuildStore, Deadlines, Ending, FailureReason, Finish,
     PgBuildStore,
 };
+use sheen_core::id::ObserverId;
 use sheen_core::seconds::Seconds;
 use sqlx::{AssertSqlSafe, Executor, SqlSafeStr};
 
@@ -64,6 +66,51 @@ async fn a_step_is_one_statement_in_the_usual_case() {
     assert_eq!(count(&world).await, 2, "update: the files it is laid over");
     store.overdue(10).await.unwrap();
     assert_eq!(count(&world).await, 1, "sweep's list");
+    let batch: Vec<_> = (10..60)
+        .map(|n| new_build(n, "u", &format!("b{n}")))
+        .collect();
+    store.start_many(batch.clone()).await.unwrap();
+    assert_eq!(count(&world).await, 1, "fifty starts");
+    store.start_many(batch).await.unwrap();
+    assert_eq!(count(&world).await, 1, "their repeat");
+    let updates = (60..110).map(|n| {
+        let mut new = new_build(n, "u", &format!("b{n}"));
+        new.input.kind = BuildKind::Update;
+        new
+    });
+    store.start_many(updates.collect()).await.unwrap();
+    assert_eq!(count(&world).await, 2, "fifty updates");
+    store.reap(100).await.unwrap();
+    assert_eq!(count(&world).await, 1, "a sweep that finds nothing");
+    world.advance(Duration::from_secs(600)).await;
+    assert_eq!(store.reap(60).await.unwrap().len(), 60);
+    assert_eq!(count(&world).await, 2, "a sweep of sixty");
+}
+
+#[tokio::test]
+async fn telling_an_observer_is_a_lease_and_a_resolution() {
+    let world = World::new().await;
+    sqlx::raw_sql("CREATE EXTENSION pg_stat_statements")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let mail = ObserverId::parse("mail").unwrap();
+    world.store.register(&mail).await.unwrap();
+    world.started(new_build(1, "u", "p")).await;
+    let build = world.claimed().await.build;
+    count(&world).await;
+    let by = Authority::Claim(build.token);
+    let finish = Finish::new(build.id, by, deployed());
+    world.store.finish(finish).await.unwrap();
+    assert_eq!(count(&world).await, 1, "a finish that is to be told of");
+    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    assert_eq!(count(&world).await, 1, "lease");
+    world
+        .store
+        .resolve(&due[0].lease, Hearing::Heard)
+        .await
+        .unwrap();
+    assert_eq!(count(&world).await, 1, "resolution");
 }
 
 #[tokio::test]

@@ -14,7 +14,8 @@
 //! 5. Nothing grows without a bound: at most [`MAX_OBSERVERS`] observers, one row a build and
 //!    observer until it heard, errors cut at [`MAX_ERROR`] bytes.
 //!
-//! [`SettledOutbox`] is for who delivers, [`ObserverRegistry`] for who registers and operates.
+//! A [`Courier`] delivers to one [`BuildObserver`]. [`SettledOutbox`] is what it stands on,
+//! [`ObserverRegistry`] is for who registers and operates.
 //! [`MemoryBuildStore`](super::MemoryBuildStore) is both, and so is the store on PostgreSQL;
 //! `settled_outbox_conformance!` (feature `conformance`) tests any other.
 //!
@@ -60,6 +61,7 @@
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
+mod courier;
 mod decide;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -67,6 +69,7 @@ mod postgres;
 mod store;
 mod types;
 
+pub use courier::{BuildObserver, Courier, Round, TRY_LIMIT};
 pub use decide::{Retry, decide_failed, may_be_tried, wait_after};
 pub(super) use memory::{OutboxState, ParkedEntry};
 pub use store::{ObserverRegistry, SettledOutbox};
