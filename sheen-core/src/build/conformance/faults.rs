@@ -48,7 +48,10 @@ impl FaultyBuildStore {
 
     fn fault(&self) -> Fault {
         let step = self.steps.fetch_add(1, Ordering::SeqCst) + 1;
-        match (step % self.every == 0, step / self.every % 2 == 0) {
+        match (
+            step.is_multiple_of(self.every),
+            (step / self.every).is_multiple_of(2),
+        ) {
             (false, _) => Fault::None,
             (true, false) => Fault::Before,
             (true, true) => Fault::After,

@@ -45,6 +45,7 @@ use crate::id::{BuildId, ObserverId};
 
 /// A fresh, empty store of builds under test, its outbox and its registry.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct OutboxHarness {
     /// The store of builds and its clock.
     pub builds: BuildHarness,
