@@ -143,6 +143,38 @@ async fn a_step_over_unknown_state_is_a_load_and_an_apply() {
     assert_eq!(count(&world).await, 2);
 }
 
+/// S5: a step leaves neither a lock nor a setting in its session, so a transaction pooler may give
+/// the session to somebody else.
+#[tokio::test]
+async fn s5_a_step_leaves_nothing_in_its_session() {
+    const LEFT: &str = "SELECT (SELECT count(*) FROM pg_locks
+            WHERE pid = pg_backend_pid() AND locktype = 'advisory')
+        + (SELECT count(*) FROM pg_settings WHERE source = 'session')";
+    let world = World::new().await;
+    let one = world.database.pool_with(1, world.database.options()).await;
+    let store = PgBuildStore::new(one.clone(), Deadlines::default());
+    let before: i64 = sqlx::query_scalar(LEFT).fetch_one(&one).await.unwrap();
+    let batch = (1..4).map(|n| new_build(n, "u", &format!("p{n}")));
+    store.start_many(batch.collect()).await.unwrap();
+    store.start(new_build(4, "u", "p4")).await.unwrap();
+    let build = store.claim(&worker()).await.unwrap().unwrap().build;
+    store.beat(&build.id, build.token).await.unwrap();
+    let by = Authority::Claim(build.token);
+    let finish = Finish::new(build.id, by, deployed());
+    store.finish(finish).await.unwrap();
+    world.advance(Duration::from_secs(600)).await;
+    assert_eq!(store.reap(10).await.unwrap().len(), 3);
+    let after: i64 = sqlx::query_scalar(LEFT).fetch_one(&one).await.unwrap();
+    assert_eq!(after, before);
+    // What this counts is seen when it is there.
+    sqlx::raw_sql("SELECT pg_advisory_lock(1); SET work_mem = '8MB'")
+        .execute(&one)
+        .await
+        .unwrap();
+    let spoiled: i64 = sqlx::query_scalar(LEFT).fetch_one(&one).await.unwrap();
+    assert_eq!(spoiled, before + 2);
+}
+
 #[tokio::test]
 async fn every_statement_can_be_prepared() {
     let world = World::new().await;
