@@ -29,3 +29,5 @@ mod nested;
 mod sockets;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/talk.rs"]
+mod talk;

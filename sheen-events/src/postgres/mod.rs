@@ -2,45 +2,25 @@
 //!
 //! It lives in the schema `sheen`, beside what `sheen-core` makes there and through the same
 //! runner.
+//!
+//! Its tables are under row-level security: their owner, as whom the service connects, reads and
+//! writes all; any other role sees nothing.
 
 mod row;
+mod talk;
 
-use sheen_core::postgres::{MigrateError, Migration, Migrations};
+use sheen_core::postgres::MigrateError;
 use sqlx::postgres::PgPool;
 
 pub(crate) use row::{corrupt, get, signed, unsigned};
-
-/// The tables and functions of this crate.
-pub const MIGRATIONS: Migrations = Migrations::new(
-    "sheen-events",
-    &[
-        Migration::new(
-            1,
-            "messages",
-            include_str!("migrations/messages.up.sql"),
-            include_str!("migrations/messages.down.sql"),
-        ),
-        Migration::new(
-            2,
-            "chat log",
-            include_str!("migrations/chat_log.up.sql"),
-            include_str!("migrations/chat_log.down.sql"),
-        ),
-        Migration::new(
-            3,
-            "recommendations",
-            include_str!("migrations/recommendations.up.sql"),
-            include_str!("migrations/recommendations.down.sql"),
-        ),
-    ],
-);
+pub use talk::TALK;
 
 /// Brings the database up to date: what `sheen-core` keeps there, whose words and clock are used
 /// here, then this crate's part.
 ///
 /// # Errors
-/// As [`Migrations::up`].
+/// As [`Migrations::up`](sheen_core::postgres::Migrations::up).
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     sheen_core::postgres::migrate(pool).await?;
-    MIGRATIONS.up(pool).await
+    TALK.up(pool).await
 }

@@ -3,6 +3,7 @@
 
 mod messages;
 mod recommendations;
+mod security;
 
 use std::time::Duration;
 

@@ -104,7 +104,7 @@ async fn what_was_said_is_never_altered_and_the_schema_can_be_taken_back() {
         .execute(&world.pool)
         .await;
     assert!(altered.is_err());
-    let migrations = sheen_events::postgres::MIGRATIONS;
+    let migrations = sheen_events::postgres::TALK;
     migrations.down(&world.pool, 0).await.unwrap();
     let left: i64 = sqlx::query_scalar(
         "SELECT count(*) FROM pg_class WHERE relnamespace = 'sheen'::regnamespace

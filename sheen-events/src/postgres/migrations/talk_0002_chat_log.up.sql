@@ -63,3 +63,6 @@ BEGIN
     RETURN v_removed;
 END
 $$;
+
+-- As with messages: another role sees nothing.
+ALTER TABLE sheen.chat_log ENABLE ROW LEVEL SECURITY;

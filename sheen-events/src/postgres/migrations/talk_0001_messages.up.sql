@@ -82,3 +82,7 @@ BEGIN
         WHERE c.project_id = p_project;
 END
 $$;
+
+-- Their owner, as whom the service connects, reads and writes all; another role sees nothing.
+ALTER TABLE sheen.conversations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sheen.messages ENABLE ROW LEVEL SECURITY;

@@ -111,3 +111,7 @@ BEGIN
     RETURN FOUND;
 END
 $$;
+
+-- As with messages: another role sees nothing.
+ALTER TABLE sheen.recommendations ENABLE ROW LEVEL SECURITY;
+ALTER TABLE sheen.recommend_queue ENABLE ROW LEVEL SECURITY;
