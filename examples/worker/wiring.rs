@@ -74,7 +74,8 @@ pub(crate) fn wire(
         runtime.clone(),
     )?);
     let ring = settings.keys.ok_or("no signing key is set")?;
-    let verifier = Verifier::with_modes(ring, settings.modes)?;
+    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
+    let verifier = Verifier::with_modes(ring, settings.modes)?.accept_locale_order(true);
     let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
 
     let mut rules = MemoryConfig::default();
@@ -115,6 +116,8 @@ pub(crate) fn wire(
         worker,
         gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
+        revocations: None,
+        failures: None,
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),

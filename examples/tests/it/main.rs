@@ -3,6 +3,7 @@
 
 mod builds;
 mod drive;
+mod interop;
 mod shutdown;
 mod starts;
 mod streams;

@@ -1,6 +1,5 @@
 //! Limits on Redis: the contract, and L7: times to live, one slot, names, the server's time and
 //! numbers of sixteen digits.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

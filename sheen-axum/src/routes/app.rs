@@ -10,6 +10,7 @@ use sheen::worker::Worker;
 use sheen_auth::limit::RouteClass;
 use sheen_auth::signature::Gate;
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::Revocations;
 use sheen_billing::account::{CreditReader, CreditStore, GrantStore};
 use sheen_billing::package::Catalogue;
 use sheen_core::entropy::Entropy;
@@ -34,7 +35,7 @@ use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
-use crate::signature::{START_BODY_LIMIT, SignatureLayer};
+use crate::signature::{FailureLimit, START_BODY_LIMIT, SignatureLayer};
 use crate::timing::ServerTimingLayer;
 
 /// What the routes stand on.
@@ -50,6 +51,10 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// What browsers may watch.
     pub tokens: Arc<ViewerTokens>,
+    /// Whose tokens were taken back; `None` where none ever are.
+    pub revocations: Option<Arc<Revocations>>,
+    /// How often a source may fail to say who it is; `None` where addresses are not known.
+    pub failures: Option<FailureLimit>,
     /// Answers under keys. The same store as the worker's admission has.
     pub idempotency: Arc<dyn IdempotencyStore>,
     /// Polling events.
@@ -132,7 +137,11 @@ fn preparing(app: &App, rule: UserRule) -> Preparing {
 }
 
 fn signed(app: &App) -> SignatureLayer {
-    SignatureLayer::new(Arc::clone(&app.gate))
+    let layer = SignatureLayer::new(Arc::clone(&app.gate));
+    match &app.failures {
+        Some(failures) => layer.limit_failures(failures.clone()),
+        None => layer,
+    }
 }
 
 /// Behind the routes' users and before their keys.
@@ -213,7 +222,10 @@ fn reads(app: &App) -> Routes {
 fn event_reads(app: &App) -> Routes {
     // The preflight's handler is never reached: the layer answers.
     let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
-    let either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    let mut either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    if let Some(revocations) = &app.revocations {
+        either = either.revoked_by(Arc::clone(revocations));
+    }
     let routes = Router::new()
         .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
         .route(

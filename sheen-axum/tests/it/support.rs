@@ -14,7 +14,11 @@ use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::{MemoryRevocationStore, Revocations};
 use sheen_axum::limit::Limits;
+use sheen_axum::request_id::RequestIdLayer;
+use sheen_axum::signature::{FailureLimit, SignatureLayer};
+use sheen_axum::timing::ServerTimingLayer;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -53,6 +57,7 @@ pub(crate) struct Setup {
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
     pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
+    pub(crate) failures: Option<fn(Arc<ManualClock>) -> FailureLimit>,
 }
 
 impl Default for Setup {
@@ -64,6 +69,7 @@ impl Default for Setup {
             is_replay_store_broken: false,
             build_capacity: 1000,
             limits: None,
+            failures: None,
         }
     }
 }
@@ -76,6 +82,7 @@ pub(crate) struct World {
     pub(crate) signer: Signer,
     pub(crate) worker: Arc<Worker>,
     pub(crate) tokens: Arc<ViewerTokens>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) streams: StreamService,
     pub(crate) credits: Arc<MemoryCreditStore>,
     pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
@@ -183,6 +190,8 @@ impl World {
         } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
+        let epochs = Arc::new(MemoryRevocationStore::new(clock.clone(), 100));
+        let revocations = Arc::new(Revocations::new(epochs, clock.clone()));
         let streams = StreamService::new(
             log.clone(),
             wake.clone(),
@@ -211,6 +220,8 @@ impl World {
             worker: worker.clone(),
             gate,
             tokens: tokens.clone(),
+            revocations: Some(revocations.clone()),
+            failures: setup.failures.map(|failures| failures(clock.clone())),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
             streams: streams.clone(),
@@ -234,6 +245,7 @@ impl World {
             signer: Signer::new(key()),
             worker,
             tokens,
+            revocations,
             streams,
             credits,
             idempotency,
@@ -297,6 +309,27 @@ impl World {
         let (user, build) = (UserId::parse(user).unwrap(), BuildId::parse(build).unwrap());
         let (token, _) = self.tokens.issue(&user, &build, self.clock.now(), life);
         token.expose().to_owned()
+    }
+
+    /// `router` behind a signature layer of its own, with ids and timing around it.
+    pub(crate) fn behind_the_door(&self, router: Router) -> Router {
+        let gate = gate(Mode::Dual, false, self.clock.clone());
+        router
+            .layer(SignatureLayer::new(gate))
+            .layer(ServerTimingLayer::new(self.clock.clone()))
+            .layer(RequestIdLayer::new(
+                self.entropy.clone(),
+                self.clock.clone(),
+            ))
+    }
+
+    /// The v1 signature of a call without a query.
+    pub(crate) fn v1_of(&self, path: &str, body: &[u8]) -> String {
+        use sheen_core::time::Clock;
+        let signer = Signer::new(key()).with_v1();
+        let now = self.clock.now();
+        let signed = signer.sign("POST", path, None, body, now, &*self.entropy);
+        signed.unwrap().signature.unwrap()
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
