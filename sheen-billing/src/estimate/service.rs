@@ -13,8 +13,8 @@ use super::{Estimate, OperationType, ProjectSize};
 
 type Class = (OperationType, ProjectSize);
 
-/// Samples as they were read, and when.
-type Read = BTreeMap<Class, (Duration, Arc<[Sample]>)>;
+/// Samples as they were read, and when; `None` where newer ones are known to be there.
+type Read = BTreeMap<Class, (Option<Duration>, Arc<[Sample]>)>;
 
 /// Makes estimates of the samples in a store. What it read it relies on for
 /// [`EstimateSettings::fresh_for`], and for longer where the store fails; so an estimate usually
@@ -77,7 +77,7 @@ impl Estimator {
     async fn samples(&self, class: Class) -> Result<Arc<[Sample]>, StoreError> {
         let now = self.clock.monotonic();
         let known = self.lock().get(&class).cloned();
-        if let Some((at, samples)) = &known
+        if let Some((Some(at), samples)) = &known
             && now.saturating_sub(*at) < self.settings.fresh_for
         {
             return Ok(Arc::clone(samples));
@@ -86,7 +86,7 @@ impl Estimator {
         match (self.store.newest(class.0, class.1, window).await, known) {
             (Ok(samples), _) => {
                 let samples: Arc<[Sample]> = samples.into();
-                self.lock().insert(class, (now, Arc::clone(&samples)));
+                self.lock().insert(class, (Some(now), Arc::clone(&samples)));
                 Ok(samples)
             }
             // What an operation takes changes slowly; what it took is better than nothing.
@@ -117,7 +117,7 @@ impl Estimator {
         let outcome = self.store.record(sample).await?;
         if let Some((at, _)) = self.lock().get_mut(&class) {
             // Read anew, but kept for a store that fails.
-            *at = at.saturating_sub(self.settings.fresh_for);
+            *at = None;
         }
         Ok(outcome)
     }
