@@ -212,8 +212,10 @@ mod tests {
             (told.confidence, told.based_on_samples),
             (Confidence::High, 200)
         );
-        let mut settings = EstimateSettings::default();
-        settings.covers = Percent::new(99).unwrap();
+        let settings = EstimateSettings {
+            covers: Percent::new(99).unwrap(),
+            ..EstimateSettings::default()
+        };
         let cautious = from_samples(BUILD, SMALL, &samples, &settings);
         assert_eq!(cautious.estimated_seconds.get(), 199);
         for none in [0, 100, 255] {
@@ -230,8 +232,10 @@ mod tests {
         let told = Calibration::of(&huge, cap);
         assert_eq!((told.samples, told.covered, told.above_cap), (9, 0, 9));
         assert_eq!(told.worst_undershoot.get(), u64::from(u32::MAX) - 1_800);
-        let mut low = EstimateSettings::default();
-        low.cap = Seconds::from_u32(100);
+        let low = EstimateSettings {
+            cap: Seconds::from_u32(100),
+            ..EstimateSettings::default()
+        };
         let default = from_samples(BUILD, SMALL, &[], &low);
         assert_eq!(default.estimated_seconds.get(), 100);
         let nothing: Vec<_> = (0..9).map(|n| sample(n, 1, 0)).collect();
@@ -264,8 +268,10 @@ mod tests {
             u32::try_from((dice >> 33) % u64::from(below)).unwrap()
         };
         for (percent, from, to) in [(75, 72, 80), (90, 87, 94)] {
-            let mut settings = EstimateSettings::default();
-            settings.covers = Percent::new(percent).unwrap();
+            let settings = EstimateSettings {
+                covers: Percent::new(percent).unwrap(),
+                ..EstimateSettings::default()
+            };
             let mut newest_first: Vec<Sample> = Vec::new();
             let (mut covered, mut all) = (0, 0);
             for n in 0..5_000 {
