@@ -5,5 +5,6 @@
 
 pub mod feed;
 pub mod log;
+pub mod reader;
 pub mod stream;
 pub mod wake;
