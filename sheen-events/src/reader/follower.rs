@@ -81,6 +81,8 @@ pub(super) struct Live {
     last_byte: Duration,
     /// A byte came. The first one is sent at once.
     spoke: bool,
+    /// What was told before it.
+    told_before: u64,
 }
 
 impl Live {
@@ -237,17 +239,18 @@ impl Follower {
         if !matches!(self.state, State::Opening { .. }) {
             return;
         }
-        self.last_answer = Some(now.monotonic);
         self.place.set_skew(now, answer.date);
         match answer.status {
             204 => self.over(Over::Closed),
             200 if answer.is_event_stream => {
                 self.refreshed = false;
+                self.heard(now);
                 self.state = State::Live(Box::new(Live {
                     parser: SseParser::with_max(self.config.max_event),
                     opened: now.monotonic,
                     last_byte: now.monotonic,
                     spoke: false,
+                    told_before: self.place.counts.events,
                 }));
             }
             // Someone on the way answered in the worker's place.
@@ -385,7 +388,8 @@ impl Follower {
                 if lived >= self.config.healthy {
                     self.tries.reset();
                 }
-                let short = lived < SHORT || !live.spoke;
+                let told = self.place.counts.events > live.told_before;
+                let short = !told && (lived < SHORT || !live.spoke);
                 self.short_streams = if short { self.short_streams + 1 } else { 0 };
                 self.fail(now, None, tell);
             }

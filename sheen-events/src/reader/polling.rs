@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::follower::{Follower, State, Tell};
 use super::place::{PageBody, Taken, seq_of};
-use super::types::{Answer, Moment, Polled, Told, Via};
+use super::types::{Answer, Moment, Polled, Via};
 
 impl Follower {
     /// What came of the poll that was asked for.
@@ -30,10 +30,10 @@ impl Follower {
     }
 
     fn poll_answered(&mut self, now: Moment, answer: Answer, tell: Tell<'_>) {
-        self.heard(now);
         self.place.set_skew(now, answer.date);
         match answer.status {
             304 => {
+                self.heard(now);
                 self.accepted();
                 self.caught_up(now, tell);
                 self.poll_in(now, false, None);

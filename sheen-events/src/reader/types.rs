@@ -36,19 +36,20 @@ pub struct FollowConfig {
     pub tries: u32,
     /// No bytes for so long is a dead connection: 37 s, 2.5 keep-alives.
     pub silence: Duration,
-    /// A stream that says nothing for so long after it was asked for does not go through: 15 s. Its
+    /// A stream that says nothing for so long after it was asked for does not go through: 10 s. Its
     /// first frame is sent at once.
     pub first_byte: Duration,
     /// A stream that lived so long was well, and tries are counted anew: 60 s.
     pub healthy: Duration,
-    /// So many streams in a row that end within a second, or say nothing, are one too many: 3.
+    /// So many streams in a row that end within a second without an event, or say nothing, are one
+    /// too many: 3.
     /// Something on the way does not let streams through.
     pub short_streams: u32,
     /// How long it is polled before a stream is tried again: 60 s.
     pub stream_again: Duration,
     /// How long a poll's answer may take: 15 s.
     pub poll_timeout: Duration,
-    /// No answer of any kind for so long, and it is given up: 10 min.
+    /// No good answer for so long, and it is given up: 10 min.
     pub patience: Duration,
     /// An event that came later than this after it happened is reported: 10 s.
     pub late: Duration,
@@ -63,7 +64,7 @@ impl Default for FollowConfig {
             longest_wait: Duration::from_secs(30),
             tries: 5,
             silence: Duration::from_secs(37),
-            first_byte: Duration::from_secs(15),
+            first_byte: Duration::from_secs(10),
             healthy: Duration::from_secs(60),
             short_streams: 3,
             stream_again: Duration::from_secs(60),
@@ -127,7 +128,7 @@ pub enum Over {
     Unauthorized,
     /// Refused for good, with this status.
     Refused(u16),
-    /// Nothing answered for [`FollowConfig::patience`].
+    /// Nothing answered well for [`FollowConfig::patience`].
     Lost,
 }
 
