@@ -5,6 +5,8 @@
 
 pub mod feed;
 pub mod log;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod reader;
 pub mod stream;
 pub mod wake;
