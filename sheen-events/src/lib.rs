@@ -8,6 +8,7 @@ pub mod log;
 pub mod message;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod reader;
 pub mod recommend;
 pub mod stream;
 pub mod timing;
