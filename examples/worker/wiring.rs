@@ -18,6 +18,7 @@ use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
+use sheen_axum::timing::TimingMetrics;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -31,7 +32,6 @@ use sheen_events::recommend::{
     RecommendRunnerParts, Recommendations,
 };
 use sheen_events::stream::{StreamConfig, StreamService};
-use sheen_events::timing::Histograms;
 
 use crate::builder::{Sites, Unpublish};
 use crate::recommender::{Lacks, Queue};
@@ -126,7 +126,7 @@ pub(crate) fn wire(
             MemoryMessageConfig::default(),
         ))),
         recommendations: Some(recommendations),
-        timings: Arc::new(Histograms::new()),
+        timings: Arc::new(TimingMetrics::new()),
         credits: rooms.credits.clone(),
         grants: rooms.credits.clone(),
         accounts: rooms.credits,

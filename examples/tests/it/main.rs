@@ -8,3 +8,4 @@ mod shutdown;
 mod starts;
 mod streams;
 mod support;
+mod talk;
