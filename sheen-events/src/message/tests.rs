@@ -64,10 +64,14 @@ fn content_is_bounded_and_each_refusal_says_why() {
 
 #[tokio::test]
 async fn a_full_store_refuses_forgets_nothing_and_knows_repeats() {
-    let mut few = MemoryMessageConfig::default();
-    few.max_messages = 2;
-    let mut small = MemoryMessageConfig::default();
-    small.max_bytes = 4;
+    let few = MemoryMessageConfig {
+        max_messages: 2,
+        ..Default::default()
+    };
+    let small = MemoryMessageConfig {
+        max_bytes: 4,
+        ..Default::default()
+    };
     for store in [store(few), store(small)] {
         store.append(said("p", "m1", "ab")).await.unwrap();
         store.append(said("p", "m2", "cd")).await.unwrap();

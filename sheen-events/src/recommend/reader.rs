@@ -129,14 +129,12 @@ impl RecommendReader {
         if !answer.quick_suggestions.is_empty() {
             self.quick = answer.quick_suggestions;
         }
-        match Status::from_name(&answer.status) {
-            Some(Status::Ready | Status::Failed) => {
-                self.settled = true;
-                self.recommendations = answer.recommendations;
-                self.error = answer.error;
-            }
-            // Pending, idle, or a status that this code does not know: ask again.
-            _ => {}
+        // Pending, idle, or a status that this code does not know: it asks again.
+        let status = Status::from_name(&answer.status);
+        if matches!(status, Some(Status::Ready | Status::Failed)) {
+            self.settled = true;
+            self.recommendations = answer.recommendations;
+            self.error = answer.error;
         }
     }
 

@@ -117,10 +117,7 @@ async fn look_again_and_again(shared: &Arc<Shared>) {
         if let Err(error) = looked {
             tracing::warn!(%error, "the queue of recommendations failed, trying again");
         }
-        let heard = Box::pin(either(
-            Box::pin(async { queued.await }),
-            Box::pin(async { changed.await }),
-        ));
+        let heard = Box::pin(either(Box::pin(queued), Box::pin(changed)));
         let paused = Box::pin(either(
             shared.parts.sleep.sleep(PAUSE),
             Box::pin(shared.stop.stopped()),

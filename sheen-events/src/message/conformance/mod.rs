@@ -14,11 +14,7 @@
 //!
 //! sheen_events::message_store_conformance!(harness());
 //! ```
-#![expect(
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "a case fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 
 mod cases;
 mod model;

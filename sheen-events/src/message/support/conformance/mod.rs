@@ -1,10 +1,6 @@
 //! What every log for support must show: one test for each clause of [`ChatLog`](super::ChatLog),
 //! and random operations against the memory log.
-#![expect(
-    clippy::missing_panics_doc,
-    clippy::unwrap_used,
-    reason = "a case fails by panicking"
-)]
+#![expect(clippy::unwrap_used, reason = "a case fails by panicking")]
 
 mod cases;
 
