@@ -10,7 +10,7 @@ use examples::site::build::SiteBuilder;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
-use sheen::worker::Worker;
+use sheen::worker::{SettledObserver, Worker};
 use sheen_auth::address::ForwardedFor;
 use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
 use sheen_auth::replay::MemoryReplayStore;
@@ -18,6 +18,7 @@ use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
+use sheen_axum::timing::TimingMetrics;
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -31,7 +32,6 @@ use sheen_events::recommend::{
     RecommendRunnerParts, Recommendations,
 };
 use sheen_events::stream::{StreamConfig, StreamService};
-use sheen_events::timing::Histograms;
 
 use crate::builder::{Sites, Unpublish};
 use crate::recommender::{Lacks, Queue};
@@ -84,14 +84,12 @@ pub(crate) fn wire(
     rules.leave_streams_open = true;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
     let (recommendations, recommender) = recommend(&rooms, &clock);
-    let worker = Arc::new(Worker::new(rooms.parts(
-        runtime.clone(),
-        runtime.clone(),
-        vec![
-            Arc::new(Unpublish(Arc::clone(&sites))),
-            Arc::new(EndStreams::new(recommendations.clone())),
-        ],
-    )));
+    let observers: Vec<Arc<dyn SettledObserver>> = vec![
+        Arc::new(Unpublish(Arc::clone(&sites))),
+        Arc::new(EndStreams::new(recommendations.clone())),
+    ];
+    let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
+    let worker = Arc::new(Worker::new(parts));
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
         preview_origin: settings
@@ -100,13 +98,7 @@ pub(crate) fn wire(
             .unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &rooms, builder, settings.builds);
-    let streams = StreamService::new(
-        rooms.log.clone(),
-        rooms.wake.clone(),
-        runtime.clone(),
-        Arc::clone(&clock),
-        StreamConfig::default(),
-    );
+    let streams = streams(&rooms, &clock);
     let limits = settings
         .family
         .limits
@@ -121,12 +113,9 @@ pub(crate) fn wire(
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),
-        conversations: Conversations::new(Arc::new(MemoryMessageStore::new(
-            Arc::clone(&clock),
-            MemoryMessageConfig::default(),
-        ))),
+        conversations: conversations(&clock),
         recommendations: Some(recommendations),
-        timings: Arc::new(Histograms::new()),
+        timings: Arc::new(TimingMetrics::new()),
         credits: rooms.credits.clone(),
         grants: rooms.credits.clone(),
         accounts: rooms.credits,
@@ -138,14 +127,28 @@ pub(crate) fn wire(
         sleep: runtime,
     };
     let previews_of_sites = examples::preview::router(sites.preview_dir());
-    let router = sheen_axum::router_with(app, previews_of_sites);
     Ok(Wired {
-        router,
+        router: sheen_axum::router_with(app, previews_of_sites),
         runner,
         recommender,
         streams,
         _previews: previews,
     })
+}
+
+fn streams(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> StreamService {
+    StreamService::new(
+        rooms.log.clone(),
+        rooms.wake.clone(),
+        Arc::new(TokioRuntime),
+        Arc::clone(clock),
+        StreamConfig::default(),
+    )
+}
+
+fn conversations(clock: &Arc<dyn Clock>) -> Conversations {
+    let config = MemoryMessageConfig::default();
+    Conversations::new(Arc::new(MemoryMessageStore::new(Arc::clone(clock), config)))
 }
 
 /// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then

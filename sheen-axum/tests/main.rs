@@ -1,6 +1,8 @@
 //! The routes in process, over memory stores and a clock that stands still.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "it/answer.rs"]
+mod answer;
 #[path = "it/bad_input.rs"]
 mod bad_input;
 #[path = "it/builds.rs"]

@@ -8,7 +8,7 @@ use sheen_events::message::{Content, MessageOutcome, NewMessage, Role};
 use sheen_events::recommend::{ClaimOutcome, Items, RecommendQueue, SettleOutcome};
 use sheen_events::timing::Metric;
 
-use crate::support::{Answer, World};
+use crate::support::{Answer, CREATE, World};
 
 async fn say(world: &World, project: &str, id: &str, role: Role, text: &str) {
     let message = NewMessage::new(
@@ -74,7 +74,17 @@ async fn a_conversation_is_read_in_pages_by_its_owner() {
     }
     let expected: Vec<String> = (1..=60).map(|n| format!("m{n}")).collect();
     assert_eq!(ids, expected);
+}
 
+#[tokio::test]
+async fn a_conversation_of_another_and_wrong_queries_are_refused() {
+    let world = World::new();
+    world.started("ann", "p").await;
+    for id in ["m1", "m2"] {
+        say(&world, "p", id, Role::User, "hello").await;
+    }
+    let page = messages(&world, "p", "ann", "&limit=1").await.json();
+    let cursor = page["nextCursor"].as_str().unwrap().to_owned();
     world.started("bob", "q").await;
     for (project, user) in [("p", "bob"), ("q", "ann"), ("nobodys", "ann")] {
         let cursor = format!("&cursor={cursor}");
@@ -165,6 +175,16 @@ async fn recommendations(world: &World, project: &str, user: &str, session: &str
     world.get(&target).send().await
 }
 
+async fn start(world: &World, session: &str, project: &str) -> Answer {
+    let body = json!({
+        "userId": "ann", "projectId": project, "prompt": "A site for my salon",
+        "buildSessionId": session
+    });
+    let answer = world.post(CREATE, body).send().await;
+    assert_eq!(answer.status, 202);
+    answer
+}
+
 async fn settle(world: &World, result: Result<Items, &str>) {
     let ClaimOutcome::Claimed(work) = world.recommended.claim().await.unwrap() else {
         panic!("a start asks for recommendations")
@@ -188,16 +208,7 @@ fn one_item() -> Items {
 #[tokio::test]
 async fn a_start_asks_for_recommendations_and_their_state_is_told() {
     let world = World::new();
-    let start = |session: &str, project: &str| {
-        json!({
-            "userId": "ann", "projectId": project, "prompt": "A site for my salon",
-            "buildSessionId": session
-        })
-    };
-    let started = world
-        .post(crate::support::CREATE, start("s1", "p"))
-        .send()
-        .await;
+    let started = start(&world, "s1", "p").await;
     let quick = started.json()["quickSuggestions"].clone();
     assert!(!quick.as_array().unwrap().is_empty());
     let pending = recommendations(&world, "p", "ann", "s1").await.json();
@@ -209,10 +220,7 @@ async fn a_start_asks_for_recommendations_and_their_state_is_told() {
         })
     );
     // The session again is the same request.
-    world
-        .post(crate::support::CREATE, start("s1", "p"))
-        .send()
-        .await;
+    start(&world, "s1", "p").await;
     settle(&world, Ok(one_item())).await;
     assert_eq!(
         world.recommended.claim().await.unwrap(),
@@ -225,11 +233,14 @@ async fn a_start_asks_for_recommendations_and_their_state_is_told() {
     );
     assert_eq!(ready["recommendations"][0]["id"], "alt");
     assert_eq!(ready["quickSuggestions"], quick);
+}
 
-    world
-        .post(crate::support::CREATE, start("s2", "p2"))
-        .send()
-        .await;
+#[tokio::test]
+async fn a_failure_leaves_quick_ones_and_what_is_anothers_is_not_found() {
+    let world = World::new();
+    start(&world, "s1", "p").await;
+    settle(&world, Ok(one_item())).await;
+    start(&world, "s2", "p2").await;
     settle(&world, Err("It took too long.")).await;
     let failed = recommendations(&world, "p2", "ann", "").await.json();
     assert_eq!(
@@ -254,14 +265,6 @@ async fn a_start_asks_for_recommendations_and_their_state_is_told() {
     recommendations(&world, "p", "ann", "a%20b")
         .await
         .refused(400, "VALIDATION_FAILED");
-    let state = world
-        .recommendations
-        .state(
-            &UserId::parse("ann").unwrap(),
-            &ProjectId::parse("p").unwrap(),
-            None,
-        )
-        .await
-        .unwrap();
-    assert_eq!(state.session.unwrap().as_str(), "s1");
+    let last = recommendations(&world, "p", "ann", "").await.json();
+    assert_eq!(last["buildSessionId"], "s1");
 }
