@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::signature::Modes;
+use crate::signature::{Modes, Outcome};
 
 const QUERY: &str = "b=2&a=1";
 
@@ -362,6 +362,45 @@ fn a_keys_life_its_mode_and_its_latch_are_checked() {
     }
 }
 
+/// What can be told without a key is told whatever key is named: the order of refusals (wire.md §1).
+#[test]
+fn what_is_wrong_with_the_form_comes_before_whose_key_it_is() {
+    let unknown = |p: &mut Parts| p.key_id = Some("k9".to_owned());
+    let verifier = two_keys(Mode::EnforceV2);
+    for (breaks, refusal) in [
+        ((|p| p.sig_v2 = None) as fn(&mut Parts), Refusal::Missing),
+        (|p| p.timestamp = None, Refusal::TimestampInvalid),
+        (
+            |p| p.nonce = Some("short".to_owned()),
+            Refusal::NonceInvalid,
+        ),
+        (|p| p.sig_v2 = Some("none".to_owned()), Refusal::KeyUnknown),
+        (|_| {}, Refusal::KeyUnknown),
+    ] {
+        let broken = Parts::v2().with(unknown).with(breaks);
+        assert_eq!(broken.check(&verifier, now()), Err(refusal));
+    }
+    // Without any signature nothing else is looked at but the query.
+    let bare = Parts::bare().with(|p| p.path = "no path".to_owned());
+    assert_eq!(bare.check(&verifier, now()), Err(Refusal::Missing));
+}
+
+/// In v1-only nothing of v2 is looked at, not even to report it.
+#[test]
+fn v1_only_reports_nothing_of_v2() {
+    let both = signed(1, "POST", None);
+    let request = post(both.as_headers());
+    for (mode, v2) in [
+        (Mode::V1Only, Outcome::Absent),
+        (Mode::Shadow, Outcome::Accepted),
+    ] {
+        let verifier = two_keys(mode);
+        let (report, checked) = verifier.examine(&request, now(), &mut Scratch::new());
+        assert_eq!((report.v1, report.v2), (Outcome::Accepted, v2), "{mode}");
+        assert!(checked.is_ok());
+    }
+}
+
 /// What is left to the store is asked for: leaving out the claim, the mark or the look would let a
 /// replay in.
 #[test]
@@ -374,6 +413,13 @@ fn what_must_be_spent_or_looked_up_is_handed_on() {
             whole.with(|p| p.method = "post"),
             Mode::Dual,
             (true, true, false),
+        ),
+        // Without a v1 signature there is nothing to mark, nor with one that cannot be one.
+        (Parts::v2(), Mode::Dual, (true, false, false)),
+        (
+            Parts::v2().with(|p| p.signature = Some("none".to_owned())),
+            Mode::Dual,
+            (true, false, false),
         ),
         (Parts::v1(), Mode::Dual, (false, false, true)),
         (Parts::v1(), Mode::V1Only, (false, false, false)),
