@@ -18,6 +18,22 @@ struct Proof {
 /// In the order of the rooms.
 const PROOFS: &[Proof] = &[
     Proof {
+        name: "builds",
+        about: "over a million builds and deliveries no step of builds reads a whole table, \
+                however it is planned",
+        commands: &[&[
+            "test",
+            "--release",
+            "-p",
+            "sheen-core",
+            "--all-features",
+            "--test",
+            "postgres",
+            "--",
+            "plans::s3_",
+        ]],
+    },
+    Proof {
         name: "doors",
         about: "a million forged calls spend nothing, ten million keys cost no more memory, and no \
                 clock lets a call in twice, on each replay store",

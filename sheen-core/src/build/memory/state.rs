@@ -1,68 +1,22 @@
-//! Builds in memory: one process, gone when it ends.
-//!
-//! 1. It holds `capacity` builds, ended ones among them, as many owned projects, and a bounded
-//!    number of bytes of their files. Full, it
-//!    refuses with [`StoreErrorKind::Full`] and forgets nothing: a forgotten session would start its
-//!    build again.
-//! 2. A build's input is dropped once it was claimed or ended; nobody can ask for it again.
-//! 3. A start, a claim, a heartbeat, an end and each build of a sweep cost O(log n). Only telling
-//!    the place of a build in the queue counts the builds before it.
+//! What the memory store holds: every step at an instant the caller names.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use async_trait::async_trait;
-
-use super::decide::{
-    Change, FinishDecision, StartDecision, StartState, deadline, decide_beat, decide_claim,
-    decide_files, decide_finish, decide_project_claim, decide_start,
+use super::MemoryBuildStore;
+use crate::build::decide::{
+    Change, FinishDecision, StartDecision, StartState, check_batch, deadline, decide_beat,
+    decide_claim, decide_files, decide_finish, decide_project_claim, decide_reap, decide_start,
 };
-use super::store::{BuildReader, BuildStore};
-use super::types::{
+use crate::build::settled::OutboxState;
+use crate::build::types::{
     BeatOutcome, Build, BuildInput, Claimed, Deadlines, Finish, FinishOutcome, NewBuild,
     ProjectClaimOutcome, Queued, StartOutcome, Status,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::files::FileSet;
-use crate::id::{BuildId, BuildSessionId, ProjectId, UserId, WorkerId};
-use crate::time::{Clock, Timestamp};
+use crate::id::{BuildId, BuildSessionId, ProjectId, UserId};
+use crate::time::Timestamp;
 use crate::token::FencingToken;
-
-/// A store of builds in memory.
-#[derive(Debug)]
-pub struct MemoryBuildStore {
-    clock: Arc<dyn Clock>,
-    state: Mutex<BuildState>,
-}
-
-impl MemoryBuildStore {
-    /// An empty store of at most `capacity` builds, and of as many projects.
-    #[must_use]
-    pub fn new(clock: Arc<dyn Clock>, deadlines: Deadlines, capacity: usize) -> Self {
-        Self {
-            clock,
-            state: Mutex::new(BuildState::new(deadlines, capacity)),
-        }
-    }
-
-    /// The same with room for `max_bytes` of projects' files instead of
-    /// [`Self::DEFAULT_MAX_BYTES`].
-    #[must_use]
-    pub fn with_max_bytes(self, max_bytes: usize) -> Self {
-        self.lock().max_bytes = max_bytes;
-        self
-    }
-
-    /// The room for projects' files when nobody says: 1 GiB.
-    pub const DEFAULT_MAX_BYTES: usize = 1 << 30;
-
-    /// The state itself, for a step across rooms; take locks in the order idempotency, builds,
-    /// credits, log.
-    pub fn lock(&self) -> MutexGuard<'_, BuildState> {
-        // No step leaves the state half written: every write follows its last check.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The order in which builds were admitted.
 type Admission = u64;
@@ -84,12 +38,12 @@ struct Project {
 }
 
 /// What a [`MemoryBuildStore`] holds. Every method is one step of
-/// [`BuildStore`] or [`BuildReader`] at an instant the caller names.
+/// [`BuildStore`](crate::build::BuildStore) or [`BuildReader`](crate::build::BuildReader) at an instant the caller names.
 #[derive(Debug)]
 pub struct BuildState {
     deadlines: Deadlines,
     capacity: usize,
-    max_bytes: usize,
+    pub(super) max_bytes: usize,
     /// Of all projects' files.
     bytes: usize,
     admitted: Admission,
@@ -98,10 +52,11 @@ pub struct BuildState {
     projects: HashMap<ProjectId, Project>,
     queue: BTreeMap<Admission, BuildId>,
     due: BTreeMap<(Timestamp, Admission), BuildId>,
+    pub(super) outbox: OutboxState,
 }
 
 impl BuildState {
-    fn new(deadlines: Deadlines, capacity: usize) -> Self {
+    pub(super) fn new(deadlines: Deadlines, capacity: usize) -> Self {
         Self {
             deadlines,
             capacity,
@@ -113,6 +68,7 @@ impl BuildState {
             projects: HashMap::new(),
             queue: BTreeMap::new(),
             due: BTreeMap::new(),
+            outbox: OutboxState::default(),
         }
     }
 
@@ -162,7 +118,7 @@ impl BuildState {
         self.bytes - before.bytes() + after
     }
 
-    /// Puts a build in the queue ([`BuildStore::start`]).
+    /// Puts a build in the queue ([`BuildStore::start`](crate::build::BuildStore::start)).
     ///
     /// # Errors
     /// When the store is full, or another build has this id.
@@ -207,7 +163,7 @@ impl BuildState {
         self.builds.get(oldest).map(|entry| &entry.build)
     }
 
-    /// Takes the oldest queued build ([`BuildStore::claim`]).
+    /// Takes the oldest queued build ([`BuildStore::claim`](crate::build::BuildStore::claim)).
     pub fn claim(&mut self, now: Timestamp) -> Option<Claimed> {
         let oldest = self.queue.values().next()?.clone();
         let entry = self.builds.get_mut(&oldest)?;
@@ -226,7 +182,7 @@ impl BuildState {
         }
     }
 
-    /// Notes that a claim's holder is alive ([`BuildStore::beat`]).
+    /// Notes that a claim's holder is alive ([`BuildStore::beat`](crate::build::BuildStore::beat)).
     pub fn beat(&mut self, now: Timestamp, build: &BuildId, token: FencingToken) -> BeatOutcome {
         let alive = decide_beat(self.get_build(build), token, now)
             .and_then(|change| self.apply(change))
@@ -252,7 +208,7 @@ impl BuildState {
         }
     }
 
-    /// Ends a build ([`BuildStore::finish`]).
+    /// Ends a build ([`BuildStore::finish`](crate::build::BuildStore::finish)).
     pub fn finish(&mut self, now: Timestamp, finish: &Finish) -> FinishOutcome {
         match self.decide_finish(now, finish) {
             FinishDecision::Refuse(outcome) => outcome,
@@ -261,6 +217,33 @@ impl BuildState {
                 None => FinishOutcome::NotFound,
             },
         }
+    }
+
+    /// Puts builds in the queue, one after another ([`BuildStore::start_many`]).
+    ///
+    /// [`BuildStore::start_many`]: crate::build::BuildStore::start_many
+    ///
+    /// # Errors
+    /// When there are more than [`NewBuild::MAX_BATCH`].
+    pub fn start_many(
+        &mut self,
+        now: Timestamp,
+        batch: Vec<NewBuild>,
+    ) -> Result<Vec<Result<StartOutcome, StoreError>>, StoreError> {
+        check_batch(&batch)?;
+        Ok(batch.into_iter().map(|new| self.start(now, new)).collect())
+    }
+
+    /// Ends overdue builds ([`BuildStore::reap`]).
+    ///
+    /// [`BuildStore::reap`]: crate::build::BuildStore::reap
+    pub fn reap(&mut self, now: Timestamp, limit: u32) -> Vec<Build> {
+        let deadlines = self.deadlines;
+        self.overdue(now, limit)
+            .into_iter()
+            .filter_map(|build| decide_reap(&build, now, &deadlines))
+            .filter_map(|change| self.apply(change))
+            .collect()
     }
 
     /// Writes a decided row and moves every index with it. The lock was held since it was decided,
@@ -283,6 +266,7 @@ impl BuildState {
             if let Some(project) = self.projects.get_mut(&after.project) {
                 project.active.remove(&admission);
             }
+            self.outbox.settled(&after.id, after.updated_at);
         }
         entry.build = after.clone();
         Some(after)
@@ -330,7 +314,7 @@ impl BuildState {
         self.builds.get(build).map(|entry| &entry.build)
     }
 
-    /// The build with this id and its place in the queue ([`BuildReader::get`]).
+    /// The build with this id and its place in the queue ([`BuildReader::get`](crate::build::BuildReader::get)).
     #[must_use]
     pub fn get(&self, build: &BuildId) -> Option<Queued> {
         let entry = self.builds.get(build)?;
@@ -342,13 +326,13 @@ impl BuildState {
         Some(Queued::new(entry.build.clone(), position))
     }
 
-    /// The build that `session` of `user` names ([`BuildReader::by_session`]).
+    /// The build that `session` of `user` names ([`BuildReader::by_session`](crate::build::BuildReader::by_session)).
     #[must_use]
     pub fn by_session(&self, user: &UserId, session: &BuildSessionId) -> Option<Queued> {
         self.get(self.sessions.get(user)?.get(session)?)
     }
 
-    /// The latest build of each of `projects` ([`BuildReader::latest`]).
+    /// The latest build of each of `projects` ([`BuildReader::latest`](crate::build::BuildReader::latest)).
     #[must_use]
     pub fn latest(&self, projects: &[ProjectId]) -> Vec<Build> {
         let latest = |project| self.projects.get(project)?.latest.as_ref();
@@ -358,13 +342,13 @@ impl BuildState {
             .collect()
     }
 
-    /// Who owns `project` ([`BuildReader::owner`]).
+    /// Who owns `project` ([`BuildReader::owner`](crate::build::BuildReader::owner)).
     #[must_use]
     pub fn owner(&self, project: &ProjectId) -> Option<&UserId> {
         self.projects.get(project).map(|project| &project.owner)
     }
 
-    /// The project's files ([`BuildReader::project_files`]).
+    /// The project's files ([`BuildReader::project_files`](crate::build::BuildReader::project_files)).
     #[must_use]
     pub fn project_files(&self, project: &ProjectId) -> FileSet {
         self.projects
@@ -373,7 +357,7 @@ impl BuildState {
             .unwrap_or_default()
     }
 
-    /// Builds that the sweep should end ([`BuildReader::overdue`]).
+    /// Builds that the sweep should end ([`BuildReader::overdue`](crate::build::BuildReader::overdue)).
     #[must_use]
     pub fn overdue(&self, now: Timestamp, limit: u32) -> Vec<Build> {
         self.due
@@ -409,60 +393,5 @@ impl Project {
             active: BTreeMap::new(),
             latest: None,
         }
-    }
-}
-
-#[async_trait]
-impl BuildStore for MemoryBuildStore {
-    async fn start(&self, new: NewBuild) -> Result<StartOutcome, StoreError> {
-        let mut state = self.lock();
-        state.start(self.clock.now(), new)
-    }
-
-    async fn claim(&self, _worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
-        let mut state = self.lock();
-        Ok(state.claim(self.clock.now()))
-    }
-
-    async fn beat(&self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
-        let mut state = self.lock();
-        Ok(state.beat(self.clock.now(), build, token))
-    }
-
-    async fn finish(&self, finish: Finish) -> Result<FinishOutcome, StoreError> {
-        let mut state = self.lock();
-        Ok(state.finish(self.clock.now(), &finish))
-    }
-}
-
-#[async_trait]
-impl BuildReader for MemoryBuildStore {
-    async fn get(&self, build: &BuildId) -> Result<Option<Queued>, StoreError> {
-        Ok(self.lock().get(build))
-    }
-
-    async fn by_session(
-        &self,
-        user: &UserId,
-        session: &BuildSessionId,
-    ) -> Result<Option<Queued>, StoreError> {
-        Ok(self.lock().by_session(user, session))
-    }
-
-    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<Build>, StoreError> {
-        Ok(self.lock().latest(projects))
-    }
-
-    async fn owner(&self, project: &ProjectId) -> Result<Option<UserId>, StoreError> {
-        Ok(self.lock().owner(project).cloned())
-    }
-
-    async fn project_files(&self, project: &ProjectId) -> Result<FileSet, StoreError> {
-        Ok(self.lock().project_files(project))
-    }
-
-    async fn overdue(&self, limit: u32) -> Result<Vec<Build>, StoreError> {
-        let state = self.lock();
-        Ok(state.overdue(self.clock.now(), limit))
     }
 }
