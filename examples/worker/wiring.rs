@@ -8,6 +8,7 @@ use axum::Router;
 use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
 use sheen::memory::{MemoryConfig, MemoryRooms};
+use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::Worker;
 use sheen_auth::address::ForwardedFor;
@@ -24,15 +25,23 @@ use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
 use sheen_events::feed::Feed;
+use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
+use sheen_events::recommend::{
+    self, BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, RecommendRunner,
+    RecommendRunnerParts, Recommendations,
+};
 use sheen_events::stream::{StreamConfig, StreamService};
+use sheen_events::timing::Histograms;
 
 use crate::builder::{Sites, Unpublish};
+use crate::recommender::{Lacks, Queue};
 
 /// A worker ready to serve.
 #[derive(Debug)]
 pub(crate) struct Wired {
     pub(crate) router: Router,
     pub(crate) runner: RunnerHandle,
+    pub(crate) recommender: RecommendRunner,
     pub(crate) streams: StreamService,
     /// Removed with the worker, where no folder was named.
     _previews: Option<tempfile::TempDir>,
@@ -72,11 +81,16 @@ pub(crate) fn wire(
     let mut rules = MemoryConfig::default();
     rules.credits.daily_gift = settings.daily_gift;
     rules.credits.welcome_bonus = settings.welcome_bonus;
+    rules.leave_streams_open = true;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
+    let (recommendations, recommender) = recommend(&rooms, &clock);
     let worker = Arc::new(Worker::new(rooms.parts(
         runtime.clone(),
         runtime.clone(),
-        vec![Arc::new(Unpublish(Arc::clone(&sites)))],
+        vec![
+            Arc::new(Unpublish(Arc::clone(&sites))),
+            Arc::new(EndStreams::new(recommendations.clone())),
+        ],
     )));
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
@@ -107,6 +121,12 @@ pub(crate) fn wire(
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),
+        conversations: Conversations::new(Arc::new(MemoryMessageStore::new(
+            Arc::clone(&clock),
+            MemoryMessageConfig::default(),
+        ))),
+        recommendations: Some(recommendations),
+        timings: Arc::new(Histograms::new()),
         credits: rooms.credits.clone(),
         grants: rooms.credits.clone(),
         accounts: rooms.credits,
@@ -122,6 +142,7 @@ pub(crate) fn wire(
     Ok(Wired {
         router,
         runner,
+        recommender,
         streams,
         _previews: previews,
     })
@@ -134,6 +155,32 @@ fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
     let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
     let limits = Limits::new(limiter, LimitTable::wire());
     Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
+}
+
+/// Records of recommendations: the last builds', 64 KiB each at the most.
+const RECOMMENDATIONS: usize = 10_000;
+
+/// Recommendations over the memory rooms, and what works on them.
+fn recommend(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Recommendations, RecommendRunner) {
+    let limits = QueueLimits::default();
+    let store = MemoryRecommendStore::new(Arc::clone(clock), limits, RECOMMENDATIONS);
+    let store = Arc::new(store);
+    let service = Recommendations::new(RecommendParts {
+        store: store.clone(),
+        queue: store,
+        log: rooms.log.clone(),
+        tokens: Arc::new(BuildTokens::new(rooms.builds.clone())),
+        wake: rooms.wake.clone(),
+        limits,
+    });
+    let runner = recommend::run(RecommendRunnerParts {
+        service: service.clone(),
+        provider: Arc::new(Lacks(rooms.builds.clone())),
+        builds: Arc::new(Queue(rooms.builds.clone())),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+    });
+    (service, runner)
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {

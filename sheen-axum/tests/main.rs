@@ -41,3 +41,5 @@ mod signed_urls;
 mod sockets;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/talk.rs"]
+mod talk;

@@ -355,12 +355,7 @@ async fn routes_that_are_not_built_are_absent() {
     ] {
         world.get(target).send().await.refused(404, "NOT_FOUND");
     }
-    for target in [
-        "/v1/chat",
-        "/v1/builds/batch",
-        "/v1/billing/batch-balance",
-        "/v1/timings",
-    ] {
+    for target in ["/v1/chat", "/v1/builds/batch", "/v1/billing/batch-balance"] {
         let answer = world.post(target, json!({"userId": "u"})).send().await;
         assert!(
             [404, 405].contains(&answer.status.as_u16()),

@@ -36,7 +36,12 @@ use sheen_core::secret::Secret;
 use sheen_core::time::{ManualClock, Timestamp};
 use sheen_events::feed::Feed;
 use sheen_events::log::MemoryEventLog;
+use sheen_events::message::{Conversations, MemoryMessageStore};
+use sheen_events::recommend::{
+    BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, Recommendations,
+};
 use sheen_events::stream::{StreamConfig, StreamService};
+use sheen_events::timing::Histograms;
 use sheen_events::wake::MemoryWake;
 use tower::ServiceExt;
 
@@ -81,6 +86,10 @@ pub(crate) struct World {
     pub(crate) streams: StreamService,
     pub(crate) credits: Arc<MemoryCreditStore>,
     pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
+    pub(crate) conversations: Conversations,
+    pub(crate) timings: Arc<Histograms>,
+    pub(crate) recommended: Arc<MemoryRecommendStore>,
+    pub(crate) recommendations: Recommendations,
 }
 
 /// A replay store that is down.
@@ -174,10 +183,10 @@ impl World {
         let runtime = Arc::new(TokioRuntime);
         let Rooms {
             idempotency,
+            builds,
             credits,
             log,
             wake,
-            ..
         } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
@@ -185,11 +194,26 @@ impl World {
         let revocations = Arc::new(Revocations::new(epochs, clock.clone()));
         let streams = StreamService::new(
             log.clone(),
-            wake,
+            wake.clone(),
             runtime.clone(),
             clock.clone(),
             setup.streams,
         );
+        let conversations = Conversations::new(Arc::new(MemoryMessageStore::new(
+            clock.clone(),
+            Default::default(),
+        )));
+        let timings = Arc::new(Histograms::new());
+        let of_queue = QueueLimits::default();
+        let recommended = Arc::new(MemoryRecommendStore::new(clock.clone(), of_queue, 1000));
+        let recommendations = Recommendations::new(RecommendParts {
+            store: recommended.clone(),
+            queue: recommended.clone(),
+            log: log.clone(),
+            tokens: Arc::new(BuildTokens::new(builds)),
+            wake: wake.clone(),
+            limits: of_queue,
+        });
         let limits = setup.limits.map(|limits| Arc::new(limits(clock.clone())));
         let app = router(App {
             limits,
@@ -201,6 +225,9 @@ impl World {
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
             streams: streams.clone(),
+            conversations: conversations.clone(),
+            recommendations: Some(recommendations.clone()),
+            timings: timings.clone(),
             credits: credits.clone(),
             grants: credits.clone(),
             accounts: credits.clone(),
@@ -222,6 +249,10 @@ impl World {
             streams,
             credits,
             idempotency,
+            conversations,
+            timings,
+            recommended,
+            recommendations,
         }
     }
 

@@ -24,7 +24,7 @@ pub enum Place {
     Held,
     /// Used.
     Charged,
-    /// Void: a gift that nobody used in its day.
+    /// Void: a gift that nobody used in its day, a purchase whose money went back.
     Breakage,
 }
 
@@ -49,6 +49,10 @@ pub enum EntryKind {
     Expire,
     /// Seconds of a gift that became void.
     Breakage,
+    /// Seconds given back of what was charged.
+    Refund,
+    /// Seconds taken back of what was bought.
+    Reversal,
 }
 
 /// One double entry: `seconds` of `bucket` moved `from` one place `to` another. Entries are never

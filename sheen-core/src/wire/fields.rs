@@ -181,6 +181,11 @@ impl<'a> ObjectReader<'a> {
         Seconds::new(whole).ok()
     }
 
+    /// A whole number from `min` to `max`.
+    pub fn whole(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
+        self.required(name, |this, value| this.whole_of(name, &value, min, max))
+    }
+
     /// A whole number from `min` to `max` that may be left out.
     pub fn optional_whole(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
         let value = self.take(name)?;
