@@ -34,6 +34,62 @@ const PROOFS: &[Proof] = &[
         ]],
     },
     Proof {
+        name: "keys",
+        about: "over ten million idempotency keys no step reads the whole table, however it is \
+                planned",
+        commands: &[&[
+            "test",
+            "--release",
+            "-p",
+            "sheen-core",
+            "--all-features",
+            "--test",
+            "postgres",
+            "--",
+            "idempotency::plans::s3_",
+        ]],
+    },
+    Proof {
+        name: "cluster",
+        about: "idempotency records keep their contract on a Redis Cluster of three masters",
+        commands: &[&[
+            "test",
+            "--release",
+            "-p",
+            "sheen-core",
+            "--all-features",
+            "--test",
+            "redis",
+            "--",
+            "cluster::",
+        ]],
+    },
+    Proof {
+        name: "processes",
+        about: "twenty times 600 starts of three processes are one build, and a killed process \
+                or database takes nothing with it that was acknowledged",
+        commands: &[
+            &[
+                "build",
+                "--release",
+                "-p",
+                "examples",
+                "--example",
+                "multi_process",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "examples",
+                "--test",
+                "it",
+                "--",
+                "multi_process::",
+            ],
+        ],
+    },
+    Proof {
         name: "doors",
         about: "a million forged calls spend nothing, ten million keys cost no more memory, and no \
                 clock lets a call in twice, on each replay store",
@@ -58,6 +114,40 @@ const PROOFS: &[Proof] = &[
                 "--test",
                 "it",
                 "n03_",
+            ],
+        ],
+    },
+    Proof {
+        name: "credits",
+        about: "two minutes of killed sessions and lost answers lose no second, a hundred thousand \
+                random operations equal those in memory, singly and in batches, and a million splits \
+                sum up",
+        commands: &[
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--test",
+                "postgres",
+                "fire::",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--test",
+                "postgres",
+                "model::",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--lib",
+                "m2_parts_sum",
             ],
         ],
     },

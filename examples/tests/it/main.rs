@@ -4,6 +4,7 @@
 mod builds;
 mod drive;
 mod interop;
+mod multi_process;
 mod shutdown;
 mod starts;
 mod streams;

@@ -194,6 +194,10 @@ fn keyed(app: &App) -> Routes {
         .route("/v1/credits/commit", once::post(credits::commit))
         .route("/v1/credits/release", once::post(credits::release));
     let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
+    let of_many = Router::new().route(
+        "/v1/billing/batch-balance",
+        once::post(billing::batch_balance),
+    );
     under(named, UserRule::Named, RouteClass::Named)
         .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
         .merge(under(
@@ -202,6 +206,7 @@ fn keyed(app: &App) -> Routes {
             RouteClass::Named,
         ))
         .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
+        .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
 }
 
 fn reads(app: &App) -> Routes {
@@ -212,7 +217,9 @@ fn reads(app: &App) -> Routes {
         let path = "/v1/projects/{projectId}/recommendations";
         named = named.route(path, get(recommendations::read));
     }
-    let billing = Router::new().route("/v1/billing/balance/{userId}", get(billing::balance));
+    let billing = Router::new()
+        .route("/v1/billing/balance/{userId}", get(billing::balance))
+        .route("/v1/billing/history/{userId}", get(billing::history));
     limited(app, RouteClass::Named, named)
         .merge(limited(app, RouteClass::Billing, billing))
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))

@@ -96,7 +96,7 @@ impl Entry {
         created_at: Timestamp,
     ) -> Self {
         Self {
-            id: EntryId::derive(&["entry", user.as_str(), &number.to_string()]),
+            id: Self::id_of(user, number),
             number,
             kind,
             bucket,
@@ -107,6 +107,12 @@ impl Entry {
             operation: None,
             created_at,
         }
+    }
+
+    /// The id of the entry `number` of an account, there or not.
+    #[must_use]
+    pub fn id_of(user: &UserId, number: u64) -> EntryId {
+        EntryId::derive(&["entry", user.as_str(), &number.to_string()])
     }
 }
 

@@ -72,9 +72,11 @@
 //! # }
 //! ```
 
+mod arrival;
 mod audit;
 pub mod decide;
 mod group;
+mod history;
 mod ledger;
 mod memory;
 #[cfg(feature = "postgres")]
@@ -86,8 +88,10 @@ mod types;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use arrival::{PurchaseWait, PurchaseWaitError};
 pub use audit::{Audit, Books, Drift, Figure};
 pub use group::{GroupCommit, GroupSettings};
+pub use history::{History, HistoryLines, HistoryOutcome, HistoryPage};
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
 #[cfg(feature = "postgres")]

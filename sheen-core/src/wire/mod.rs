@@ -40,8 +40,8 @@ mod tests;
 mod timings;
 
 pub use billing::{
-    BalanceAnswer, CheckSufficientAnswer, CheckSufficientRequest, CreditAnswer, CreditRequest,
-    PackageHint,
+    BalanceAnswer, BalanceItem, BatchBalanceAnswer, BatchBalanceRequest, CheckSufficientAnswer,
+    CheckSufficientRequest, CreditAnswer, CreditRequest, HistoryAnswer, HistoryItem, PackageHint,
 };
 pub use builds::{BuildAnswer, ViewerTokenAnswer};
 pub use credits::{
