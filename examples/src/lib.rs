@@ -13,7 +13,6 @@ pub mod quote;
 pub mod secret;
 pub mod settings;
 pub mod site;
-pub mod sse;
 
 /// Tells an error and what led to it, each on a line of its own, on standard error.
 pub fn report(error: &(dyn std::error::Error + 'static)) {

@@ -1,6 +1,8 @@
 //! The routes in process, over memory stores and a clock that stands still.
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+#[path = "it/answer.rs"]
+mod answer;
 #[path = "it/bad_input.rs"]
 mod bad_input;
 #[path = "it/builds.rs"]
@@ -41,3 +43,5 @@ mod signed_urls;
 mod sockets;
 #[path = "it/support.rs"]
 mod support;
+#[path = "it/talk.rs"]
+mod talk;

@@ -118,6 +118,40 @@ const PROOFS: &[Proof] = &[
         ],
     },
     Proof {
+        name: "credits",
+        about: "two minutes of killed sessions and lost answers lose no second, a hundred thousand \
+                random operations equal those in memory, singly and in batches, and a million splits \
+                sum up",
+        commands: &[
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--test",
+                "postgres",
+                "fire::",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--test",
+                "postgres",
+                "model::",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-billing",
+                "--lib",
+                "m2_parts_sum",
+            ],
+        ],
+    },
+    Proof {
         name: "timing",
         about: "no refusal's time tells where a signature is wrong or which key ids exist (dudect)",
         commands: &[&[

@@ -9,3 +9,4 @@ mod shutdown;
 mod starts;
 mod streams;
 mod support;
+mod talk;

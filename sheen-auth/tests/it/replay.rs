@@ -21,7 +21,7 @@ use super::clocks::{Database, connection, manual_clock};
 const CAPACITY: u64 = 500;
 
 /// On any Redis, alone or as a cluster.
-async fn redis_harness(
+pub(super) async fn redis_harness(
     connection: impl ConnectionLike + Clone + Send + Sync + 'static,
     prefix: &str,
 ) -> Harness {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use redis::aio::ConnectionLike;
 use sheen_auth::token::revocation::conformance::Harness;
 use sheen_auth::token::revocation::{
     Epoch, PgRevocationStore, RedisRevocationStore, RevocationStore,
@@ -14,8 +15,16 @@ use super::clocks::{Database, connection, manual_clock};
 
 async fn on_redis() -> Harness {
     let server = testkit::redis();
+    redis_harness(connection(&server).await, server.prefix()).await
+}
+
+/// On any Redis, alone or as a cluster.
+pub(super) async fn redis_harness(
+    connection: impl ConnectionLike + Clone + Send + Sync + 'static,
+    prefix: &str,
+) -> Harness {
     let clock = manual_clock();
-    let store = RedisRevocationStore::open(connection(&server).await, server.prefix()).await;
+    let store = RedisRevocationStore::open(connection, prefix).await;
     let store = Arc::new(store.unwrap().with_clock(clock.clone()));
     let advance = Advance::manual(clock.clone());
     Harness::new(store, move || clock.now(), advance)

@@ -19,9 +19,15 @@ use sheen_core::idempotency::IdempotencyStore;
 use sheen_core::runtime::{Sleep, Spawn};
 use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
+use sheen_events::message::Conversations;
+use sheen_events::recommend::Recommendations;
 use sheen_events::stream::StreamService;
+use sheen_events::timing::TimingRecorder;
 
-use super::{billing, builds, credits, estimates, events, start, suggestions};
+use super::{
+    billing, builds, credits, estimates, events, messages, recommendations, start, suggestions,
+    timings,
+};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::{self as once, IdempotencyLayer};
@@ -55,6 +61,13 @@ pub struct App {
     pub feed: Feed,
     /// Following events.
     pub streams: StreamService,
+    /// What was said about projects.
+    pub conversations: Conversations,
+    /// What to do next; `None` where nothing makes recommendations: then there is no route for
+    /// them.
+    pub recommendations: Option<Recommendations>,
+    /// How long people waited, as their clients say.
+    pub timings: Arc<dyn TimingRecorder>,
     /// Committing and releasing holds.
     pub credits: Arc<dyn CreditStore>,
     /// Crediting purchases.
@@ -169,7 +182,8 @@ fn keyed(app: &App) -> Routes {
             once::post(builds::viewer_token),
         )
         .route("/v1/credits/reserve", once::post(credits::reserve))
-        .route("/v1/suggestions", once::post(suggestions::suggest));
+        .route("/v1/suggestions", once::post(suggestions::suggest))
+        .route("/v1/timings", once::post(timings::report));
     let of_billing = Router::new()
         .route("/v1/billing/credit", once::post(billing::credit))
         .route(
@@ -180,6 +194,10 @@ fn keyed(app: &App) -> Routes {
         .route("/v1/credits/commit", once::post(credits::commit))
         .route("/v1/credits/release", once::post(credits::release));
     let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
+    let of_many = Router::new().route(
+        "/v1/billing/batch-balance",
+        once::post(billing::batch_balance),
+    );
     under(named, UserRule::Named, RouteClass::Named)
         .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
         .merge(under(
@@ -188,12 +206,21 @@ fn keyed(app: &App) -> Routes {
             RouteClass::Named,
         ))
         .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
+        .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
 }
 
 fn reads(app: &App) -> Routes {
-    let builds = Router::new().route("/v1/builds/{buildId}", get(builds::read));
-    let billing = Router::new().route("/v1/billing/balance/{userId}", get(billing::balance));
-    limited(app, RouteClass::Named, builds)
+    let mut named = Router::new()
+        .route("/v1/builds/{buildId}", get(builds::read))
+        .route("/v1/projects/{projectId}/messages", get(messages::page));
+    if app.recommendations.is_some() {
+        let path = "/v1/projects/{projectId}/recommendations";
+        named = named.route(path, get(recommendations::read));
+    }
+    let billing = Router::new()
+        .route("/v1/billing/balance/{userId}", get(billing::balance))
+        .route("/v1/billing/history/{userId}", get(billing::history));
+    limited(app, RouteClass::Named, named)
         .merge(limited(app, RouteClass::Billing, billing))
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(signed(app))

@@ -1,14 +1,18 @@
-//! What the door counts (wire.md §13).
+//! What the door counts, and what clients say they waited (wire.md §13).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics_util::debugging::{DebugValue, DebuggingRecorder};
 use sheen_auth::replay::MemoryReplayStore;
 use sheen_auth::signature::{Gate, Headers, KeyRing, Mode, Request, Scratch, Signer, Verifier};
 use sheen_axum::signature::{SignatureMetrics, record_readiness};
+use sheen_axum::timing::TimingMetrics;
 use sheen_core::entropy::SeededEntropy;
+use sheen_core::id::BuildSessionId;
 use sheen_core::time::{Clock, ManualClock, Timestamp};
+use sheen_events::timing::{Metric, Timing, TimingRecorder};
 
 use crate::support::key;
 
@@ -103,4 +107,28 @@ fn verifications_mismatches_and_replays_are_counted_under_closed_labels() {
         told.keys()
             .all(|line| !line.contains("a-label") && !line.contains("k1"))
     );
+}
+
+#[test]
+fn each_wait_is_in_its_metrics_histogram_in_seconds_without_a_label() {
+    let recorder = DebuggingRecorder::new();
+    metrics::with_local_recorder(&recorder, || {
+        for metric in Metric::ALL {
+            let session = BuildSessionId::parse("bs_1").unwrap();
+            let wait = Timing::reported(session, metric, Duration::from_millis(1_500));
+            TimingMetrics::new().record(&wait.unwrap());
+        }
+    });
+    let told = recorder.snapshotter().snapshot().into_vec();
+    let mut names: Vec<String> = told
+        .iter()
+        .map(|(key, _, _, value)| {
+            assert_eq!(key.key().labels().count(), 0);
+            assert_eq!(*value, DebugValue::Histogram(vec![1.5.into()]));
+            key.key().name().to_owned()
+        })
+        .collect();
+    names.sort();
+    let all = ["sse_connect", "tt_preview", "tt_recs", "ttfb_chat", "ttft"];
+    assert_eq!(names, all);
 }
