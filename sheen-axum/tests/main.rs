@@ -5,6 +5,8 @@
 mod bad_input;
 #[path = "it/builds.rs"]
 mod builds;
+#[path = "it/calls.rs"]
+mod calls;
 #[path = "it/codes.rs"]
 mod codes;
 #[path = "it/compression.rs"]
