@@ -2,7 +2,7 @@
 //! runs in their smoke form of seconds; here `SHEEN_PROVE=full` gives them their full size.
 
 use crate::fuzz;
-use crate::install::install;
+use crate::install::{install, install_for};
 use crate::run::{House, Outcome, Steps};
 
 /// What `testkit::Proof` reads.
@@ -15,8 +15,45 @@ struct Proof {
     commands: &'static [&'static [&'static str]],
 }
 
+/// The tests of one module of `examples/tests/proofs`, which ordinary test runs leave out since
+/// they need programs of their own.
+macro_rules! proofs {
+    ($module:literal) => {
+        [
+            "test",
+            "--release",
+            "-p",
+            "examples",
+            "--test",
+            "proofs",
+            concat!($module, "::"),
+        ]
+    };
+}
+
 /// In the order of the rooms.
-const PROOFS: &[Proof] = &[];
+const PROOFS: &[Proof] = &[
+    Proof {
+        name: "nginx",
+        about: "nginx with buffering and gzip holds no event back",
+        commands: &[WORKER, &proofs!("nginx")],
+    },
+    Proof {
+        name: "browser",
+        about: "an EventSource in Chromium comes back by itself and misses nothing",
+        commands: &[WORKER, &proofs!("browser")],
+    },
+];
+
+/// The program that the proofs of the examples start.
+const WORKER: &[&str] = &[
+    "build",
+    "--release",
+    "-p",
+    "examples",
+    "--example",
+    "worker",
+];
 
 pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
     let (proofs, fuzzing) = select(wanted)?;
@@ -25,6 +62,7 @@ pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
     install(house, &mut steps)?;
     for proof in proofs {
         eprintln!("\n{}: {}", proof.name, proof.about);
+        install_for(proof.name, &mut steps)?;
         for command in proof.commands {
             let name = format!("{}: cargo {}", proof.name, command.join(" "));
             steps.run(&name, house.cargo(command).env(SIZE_VARIABLE, "full"))?;
@@ -69,6 +107,9 @@ mod tests {
         let said = select(&["nonesuch".to_owned()]).err().unwrap();
         assert!(said.contains("nonesuch"));
         assert!(PROOFS.iter().all(|proof| said.contains(proof.name)));
+        for (name, _) in crate::install::BESIDE {
+            assert!(PROOFS.iter().any(|proof| proof.name == *name), "{name}");
+        }
         assert_eq!(select(&[]).unwrap().0.len(), PROOFS.len());
         let (tests, fuzzing) = select(&[fuzz::NAME.to_owned()]).unwrap();
         assert!(tests.is_empty() && fuzzing);

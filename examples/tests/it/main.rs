@@ -2,7 +2,9 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builds;
+mod cutter;
 mod drive;
+mod old_readers;
 mod shutdown;
 mod starts;
 mod streams;
