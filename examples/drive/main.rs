@@ -14,14 +14,14 @@ use std::sync::Arc;
 use clap::Parser;
 use examples::bar::Bar;
 use examples::call::Caller;
-use examples::follow::{Means, Outcome, Told, follow};
+use examples::follow::{Events, Means, Outcome, Told, follow};
 use examples::site::folder;
 use examples::{quote, secret};
 use reqwest::Method;
 use serde_json::{Map, Value, json};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::files::FileSet;
-use sheen_core::id::{ProjectId, UserId};
+use sheen_core::id::{BuildSessionId, ProjectId, UserId};
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::time::SystemClock;
 
@@ -69,7 +69,7 @@ async fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
     let secret = secret::shared(std::env::vars_os())?;
     let entropy = Arc::new(OsEntropy);
     let clock = Arc::new(SystemClock::new());
-    let caller = Caller::new(&arguments.url, secret, clock, entropy.clone())?;
+    let caller = Caller::new(&arguments.url, secret, clock.clone(), entropy.clone())?;
 
     let started = start(&caller, arguments, &files, &*entropy).await?;
     println!(
@@ -84,12 +84,18 @@ async fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 
     let means = Means {
         sleep: Arc::new(TokioRuntime),
+        clock,
         entropy,
     };
     let mut bar = Bar::new();
     let stream = with_user(&caller, &started.stream, &arguments.user)?;
-    let mut show = |told: Told<'_>| bar.show(&told);
-    let ended = follow(&caller, &stream, &started.session, &means, &mut show).await;
+    let events = Events {
+        stream: &stream,
+        pages: &with_user(&caller, &started.pages, &arguments.user)?,
+        session: &started.session,
+    };
+    let mut show = |told: &Told<'_>| bar.show(told);
+    let ended = follow(&caller, events, &means, &mut show).await;
     bar.finish();
     let deployed = tell_outcome(&caller, ended?)?;
 
@@ -102,8 +108,9 @@ async fn run(arguments: &Arguments) -> Result<bool, Box<dyn Error>> {
 /// What a start answers, as far as it is used here.
 struct Started {
     build: String,
-    session: String,
+    session: BuildSessionId,
     stream: String,
+    pages: String,
     held: u64,
     suggestions: Vec<(String, String)>,
 }
@@ -147,8 +154,9 @@ async fn start(
     let shown = |value: &Value| quote::visible(value.as_str().unwrap_or_default());
     Ok(Started {
         build: text("buildId")?,
-        session: text("buildSessionId")?,
+        session: text("buildSessionId")?.parse()?,
         stream: text("streamUrl")?,
+        pages: text("eventsUrl")?,
         held: answer["reservation"]["seconds"]
             .as_u64()
             .unwrap_or_default(),

@@ -77,20 +77,26 @@ impl Bar {
     /// Shows one thing told.
     pub fn show(&mut self, told: &Told<'_>) {
         match told {
-            Told::Event { seq, kind, data } => {
-                self.stage = self.stage.after(kind);
+            Told::Event(seen) => {
+                self.stage = self.stage.after(seen.kind);
                 self.bar.set_position(self.stage.reached());
-                let text = line(*seq, kind, data);
-                if *kind == "build_log" || !self.is_terminal {
+                let data = serde_json::from_str(seen.data).unwrap_or_default();
+                let text = line(seen.seq, seen.kind, &data);
+                if seen.kind == "build_log" || !self.is_terminal {
                     self.print(&text);
                 }
                 self.bar.set_message(text);
             }
             Told::Gone { from } => self.print(&format!("events before {from} are gone")),
+            Told::Reset => self.print("the log was made anew"),
+            Told::Late { by, .. } => self.print(&format!("(that came {} s late)", by.as_secs())),
+            Told::Polling => self.print("the stream fails, so it is asked for events instead"),
+            Told::Streaming => self.print("the stream is back"),
             Told::Reconnecting { attempt, wait } => self.print(&format!(
                 "connection lost, attempt {attempt} in {:.1} s",
                 wait.as_secs_f64()
             )),
+            _ => {}
         }
     }
 

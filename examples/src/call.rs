@@ -27,6 +27,21 @@ pub struct Caller {
     entropy: Arc<dyn Entropy>,
 }
 
+/// A page of events.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::exhaustive_enums, reason = "it is the same page or it is not")]
+pub enum Page {
+    /// The one whose tag was sent.
+    Same,
+    /// Another one.
+    News {
+        /// The answer's body.
+        body: Vec<u8>,
+        /// Its tag.
+        etag: Option<String>,
+    },
+}
+
 /// Why a call brought no answer to use.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -180,6 +195,36 @@ impl Caller {
         } else {
             Err(CallError::Answer("not an event stream".to_owned()))
         }
+    }
+
+    /// Asks for a page of events.
+    ///
+    /// # Errors
+    /// When it cannot be asked for, or is refused.
+    pub async fn page(
+        &self,
+        reference: &str,
+        cursor: Option<&str>,
+        waited: Duration,
+        if_none_match: Option<&str>,
+    ) -> Result<Page, CallError> {
+        let mut url = self.address(reference)?;
+        url.query_pairs_mut()
+            .append_pair("intervalMs", &waited.as_millis().to_string());
+        if let Some(cursor) = cursor {
+            url.query_pairs_mut().append_pair("cursor", cursor);
+        }
+        let tag = if_none_match.map(|tag| ("if-none-match", tag));
+        let headers: Vec<_> = tag.into_iter().collect();
+        let request = self.request(Method::GET, url.as_str(), None, &headers)?;
+        let response = match self.send(request.timeout(TIMEOUT)).await {
+            Err(CallError::Refused(refusal)) if refusal.status == 304 => return Ok(Page::Same),
+            sent => sent?,
+        };
+        let etag = response.headers().get("etag");
+        let etag = etag.and_then(|tag| tag.to_str().ok()).map(str::to_owned);
+        let body = self.read(response).await?;
+        Ok(Page::News { body, etag })
     }
 
     fn request(

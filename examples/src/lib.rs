@@ -1,17 +1,18 @@
 //! Programs that show the family at work, and what they share.
 //!
-//! The programs are `worker` (the family as a server), `drive` (a caller that follows a build)
-//! and `sign` (the headers of one call). This library is for them alone and is not published.
+//! The programs are `worker` (the family as a server), `drive` (a caller that follows a build),
+//! `sign` (the headers of one call), `multi_process` (stores that processes share) and
+//! `custom_store` (a store of one's own). This library is for them alone and is not published.
 
 pub mod bar;
 pub mod call;
+pub mod crew;
 pub mod follow;
 pub mod preview;
 pub mod quote;
 pub mod secret;
 pub mod settings;
 pub mod site;
-pub mod sse;
 
 /// Tells an error and what led to it, each on a line of its own, on standard error.
 pub fn report(error: &(dyn std::error::Error + 'static)) {

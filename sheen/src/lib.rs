@@ -91,6 +91,7 @@
 pub mod admission;
 pub mod builder;
 pub mod memory;
+pub mod recommending;
 pub mod runner;
 mod stop;
 pub mod worker;

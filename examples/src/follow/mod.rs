@@ -1,12 +1,7 @@
-//! Follows a build's event stream to its end, across dropped connections (wire.md §7).
-//!
-//! 1. Each seq is told once, in order: what was told before, or is of another session, is dropped,
-//!    and a gap ends the connection so that the next one brings what was left out.
-//! 2. A connection that breaks, or is silent for 37 s, is opened again after the last seq, with
-//!    full jitter from 1 s to 30 s; after 5 attempts in a row without news it is given up.
-//! 3. `closed` and 204 end it for good, and so does a refusal that waiting does not mend.
+//! Follows a build to its end over HTTP, by its stream and, where streams fail, by polls. When to do
+//! which is [`Follower`]'s to say; here are the calls.
 
-mod state;
+mod outcome;
 #[cfg(test)]
 mod tests;
 
@@ -15,152 +10,226 @@ use std::time::Duration;
 
 use reqwest::Response;
 use sheen_core::entropy::Entropy;
+use sheen_core::id::BuildSessionId;
 use sheen_core::runtime::Sleep;
+use sheen_core::time::Clock;
+pub use sheen_events::reader::Told;
+use sheen_events::reader::{
+    Action, Answer, FollowConfig, Follower, Moment, Over, PollCall, Polled,
+};
 
-use crate::call::{CallError, Caller};
-use crate::sse::{Item, Parser};
-pub use state::{Outcome, Told};
-use state::{Reader, Step};
-
-/// No bytes for this long: a worker sends at least a comment every 15 s.
-pub const SILENCE: Duration = Duration::from_secs(37);
-/// Attempts in a row without news before it is given up.
-pub const MAX_TRIES: u32 = 5;
-const FIRST_WAIT: Duration = Duration::from_secs(1);
-const LONGEST_WAIT: Duration = Duration::from_secs(30);
+use crate::call::{CallError, Caller, Page};
+pub use outcome::Outcome;
+use outcome::Watch;
 
 /// Why following ended before the build's end was heard of.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FollowError {
-    /// The worker refused the stream.
-    #[error("the event stream was refused")]
+    /// The worker refused.
+    #[error("the events were refused")]
     Refused(#[source] CallError),
-    /// It broke too often.
-    #[error("the event stream broke {MAX_TRIES} times in a row")]
+    /// Nothing answered for too long.
+    #[error("the worker cannot be reached any more")]
     Lost(#[source] Option<CallError>),
     /// It ended without the event that ends a build.
     #[error("the event stream ended before the build did")]
     NoEnd,
 }
 
-/// Waiting and randomness, to be replaced by tests.
+/// Time and randomness, to be replaced by tests.
 #[derive(Debug)]
 #[expect(
     clippy::exhaustive_structs,
     reason = "wiring: a new part must be noticed"
 )]
 pub struct Means {
-    /// Waits between attempts and for silence.
+    /// Waits between calls, and for silence.
     pub sleep: Arc<dyn Sleep>,
+    /// What time it is.
+    pub clock: Arc<dyn Clock>,
     /// Spreads the attempts.
     pub entropy: Arc<dyn Entropy>,
 }
 
-/// How one connection ended.
-enum Connection {
-    /// For good.
-    Over,
-    /// It may be opened again.
-    Broken,
+/// Where a build's events are, as the worker gave it.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::exhaustive_structs, reason = "two addresses and a name")]
+pub struct Events<'a> {
+    /// Of the stream.
+    pub stream: &'a str,
+    /// Of the pages.
+    pub pages: &'a str,
+    /// What the worker calls the build's session.
+    pub session: &'a BuildSessionId,
 }
 
-/// Follows the stream at `reference` of the session `session`, giving `tell` every event and every
-/// new attempt, and says how the build ended.
+/// Follows a build, giving `tell` all there is to tell, and says how it ended.
 ///
 /// # Errors
-/// When the stream is refused, broke too often, or ended without saying how the build did.
+/// When its events are refused or cannot be reached any more, or ended without saying how it did.
 pub async fn follow(
     caller: &Caller,
-    reference: &str,
-    session: &str,
+    events: Events<'_>,
     means: &Means,
-    tell: &mut (dyn FnMut(Told<'_>) + Send),
+    tell: &mut (dyn FnMut(&Told<'_>) + Send),
 ) -> Result<Outcome, FollowError> {
-    let mut reader = Reader::new(session);
-    let mut tries = 0;
+    let mut seed = [0; 8];
+    means.entropy.fill(&mut seed);
+    let config = FollowConfig::default();
+    let mut follow = Follow {
+        follower: Follower::new(events.session.clone(), u64::from_le_bytes(seed), config),
+        watch: Watch::default(),
+        failure: None,
+        caller,
+        events,
+        means,
+        tell,
+    };
+    let mut open = None;
     loop {
-        let last = reader.last();
-        let mut failure = None;
-        let mut wait = None;
-        match caller.stream(reference, last).await {
-            Ok(response) if response.status() == 204 => return reader.outcome(),
-            Ok(response) => match listen(response, &mut reader, means, tell).await {
-                Connection::Over => return reader.outcome(),
-                Connection::Broken => {}
+        match follow.next() {
+            Action::Connect { .. } => open = follow.connect(config.first_byte).await,
+            Action::Read { until } => match &mut open {
+                Some(response) => follow.read(response, until).await,
+                None => follow.broke(),
             },
-            Err(CallError::Refused(refusal)) if may_pass(refusal.status) => {
-                wait = refusal.retry_after;
-                failure = Some(CallError::Refused(refusal));
+            Action::Poll(call) => {
+                open = None;
+                follow.poll(call).await;
             }
-            Err(error @ CallError::Http { .. }) => failure = Some(error),
-            Err(error) => return Err(FollowError::Refused(error)),
+            Action::Wait { until } => {
+                open = None;
+                means.sleep.sleep(follow.left(until)).await;
+            }
+            Action::Over(over) => return follow.end(over),
+            other => unreachable!("{other:?} is of a later reader"),
         }
-        if reader.last() > last {
-            tries = 0;
-        }
-        if tries == MAX_TRIES {
-            return Err(FollowError::Lost(failure));
-        }
-        let wait = wait.unwrap_or_else(|| jittered(tries, reader.retry(), &*means.entropy));
-        tries += 1;
-        tell(Told::Reconnecting {
-            attempt: tries,
-            wait,
-        });
-        means.sleep.sleep(wait).await;
     }
 }
 
-/// Whether the same call may be answered otherwise later.
-fn may_pass(status: u16) -> bool {
-    status == 429 || status >= 500
+struct Follow<'a> {
+    follower: Follower,
+    watch: Watch,
+    /// What the last call that failed failed with.
+    failure: Option<CallError>,
+    caller: &'a Caller,
+    events: Events<'a>,
+    means: &'a Means,
+    tell: &'a mut (dyn FnMut(&Told<'_>) + Send),
 }
 
-async fn listen(
-    mut response: Response,
-    reader: &mut Reader,
-    means: &Means,
-    tell: &mut (dyn FnMut(Told<'_>) + Send),
-) -> Connection {
-    let mut parser = Parser::new();
-    loop {
+impl Follow<'_> {
+    fn step<T>(
+        &mut self,
+        step: impl FnOnce(&mut Follower, Moment, &mut (dyn FnMut(Told<'_>) + Send)) -> T,
+    ) -> T {
+        let now = Moment::now(&*self.means.clock);
+        let (watch, tell) = (&mut self.watch, &mut *self.tell);
+        step(&mut self.follower, now, &mut |told| {
+            if let Told::Event(seen) = &told {
+                watch.note(seen.kind, seen.data);
+            }
+            tell(&told);
+        })
+    }
+
+    fn next(&mut self) -> Action {
+        self.step(Follower::next)
+    }
+
+    fn broke(&mut self) {
+        self.step(Follower::broke);
+    }
+
+    fn left(&self, until: Duration) -> Duration {
+        until.saturating_sub(self.means.clock.monotonic())
+    }
+
+    async fn connect(&mut self, patience: Duration) -> Option<Response> {
+        let last = self.follower.last();
+        let opening = tokio::select! {
+            opening = self.caller.stream(self.events.stream, last) => opening,
+            () = self.means.sleep.sleep(patience) => {
+                self.broke();
+                return None;
+            }
+        };
+        let answer = match &opening {
+            // Signed anew for each attempt: there is no token that could be over.
+            Ok(response) if response.status() == 204 => Answer::status(204),
+            Ok(_) => Answer::stream(),
+            Err(error) => match refused(error) {
+                Some(answer) => answer,
+                None => {
+                    self.failure = opening.err();
+                    self.broke();
+                    return None;
+                }
+            },
+        };
+        self.step(|follower, now, tell| follower.opened(now, answer, tell));
+        match opening {
+            Ok(response) => Some(response),
+            Err(error) => {
+                self.failure = Some(error);
+                None
+            }
+        }
+    }
+
+    async fn read(&mut self, response: &mut Response, until: Duration) {
         let chunk = tokio::select! {
             chunk = response.chunk() => chunk,
-            () = means.sleep.sleep(SILENCE) => return Connection::Broken,
+            // What is to be done then is for the follower to say.
+            () = self.means.sleep.sleep(self.left(until)) => return,
         };
-        let Ok(Some(bytes)) = chunk else {
-            return Connection::Broken;
+        match chunk {
+            Ok(Some(bytes)) => self.step(|follower, now, tell| follower.bytes(now, &bytes, tell)),
+            Ok(None) | Err(_) => self.broke(),
+        }
+    }
+
+    async fn poll(&mut self, call: PollCall) {
+        let tag = call.if_none_match.as_deref();
+        let cursor = call.cursor.as_deref();
+        let asked = self
+            .caller
+            .page(self.events.pages, cursor, call.interval, tag)
+            .await;
+        let polled = match &asked {
+            Ok(Page::Same) => Polled::Answer(Answer::status(304)),
+            Ok(Page::News { body, etag }) => Polled::Page {
+                body,
+                etag: etag.as_deref(),
+                date: None,
+            },
+            Err(error) => refused(error).map_or(Polled::Broken, Polled::Answer),
         };
-        let Ok(items) = parser.push(&bytes) else {
-            return Connection::Broken;
-        };
-        for item in items {
-            let event = match item {
-                Item::Event(event) => event,
-                Item::Retry(wait) => {
-                    reader.set_retry(wait);
-                    continue;
-                }
-            };
-            match reader.take(&event.kind, &event.data, tell) {
-                Step::Next => {}
-                Step::Over => return Connection::Over,
-                Step::Reconnect => return Connection::Broken,
+        self.step(|follower, now, tell| follower.polled(now, polled, tell));
+        if let Err(error) = asked {
+            self.failure = Some(error);
+        }
+    }
+
+    fn end(self, over: Over) -> Result<Outcome, FollowError> {
+        match (over, self.failure) {
+            (Over::Closed, _) => self.watch.outcome().ok_or(FollowError::NoEnd),
+            (Over::Refused(_) | Over::Unauthorized, Some(failure)) => {
+                Err(FollowError::Refused(failure))
             }
+            (_, failure) => Err(FollowError::Lost(failure)),
         }
     }
 }
 
-/// A wait between nothing and `first`, doubled by every try up to [`LONGEST_WAIT`]: the jitter
-/// comes after the cap, so that late attempts are spread too (failures/events.md F4).
-fn jittered(tries: u32, first: Option<Duration>, entropy: &dyn Entropy) -> Duration {
-    let first = first.unwrap_or(FIRST_WAIT);
-    let longest = LONGEST_WAIT.max(first);
-    let cap = first
-        .saturating_mul(2_u32.saturating_pow(tries))
-        .min(longest);
-    let mut bytes = [0; 4];
-    entropy.fill(&mut bytes);
-    cap.mul_f64(f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX))
+fn refused(error: &CallError) -> Option<Answer> {
+    match error {
+        CallError::Refused(refusal) => {
+            Some(Answer::status(refusal.status).retry_after(refusal.retry_after))
+        }
+        // Not an event stream: somebody on the way answered.
+        CallError::Answer(_) => Some(Answer::status(200)),
+        _ => None,
+    }
 }

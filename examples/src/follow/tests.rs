@@ -22,6 +22,7 @@ enum Answer {
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Asked {
+    target: String,
     last: Option<String>,
     nonce: String,
 }
@@ -89,27 +90,49 @@ async fn read_request(socket: &mut TcpStream) -> Asked {
         })
     };
     Asked {
+        target: request.split(' ').nth(1).unwrap().to_owned(),
         last: header("last-event-id"),
         nonce: header("x-sheen-nonce").unwrap(),
     }
 }
 
-/// Notes how long was to be waited and does not wait. Silence lasts for ever, but for once after
-/// `silence_after` events.
-#[derive(Debug, Default)]
+/// What a call may take, and how long a stream may be silent: the two waits that run beside a call.
+const BESIDE_A_CALL: [Duration; 2] = [Duration::from_secs(10), Duration::from_secs(37)];
+
+/// Notes how long was to be waited, moves the clock on and does not wait. A call takes no time, and
+/// silence lasts for ever, but for once after `silence_after` events.
+#[derive(Debug)]
 struct NotedSleep {
+    clock: Arc<ManualClock>,
     silence_after: Option<usize>,
     silent: Arc<Notify>,
     waited: Mutex<Vec<Duration>>,
 }
 
+impl Default for NotedSleep {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(ManualClock::at(Timestamp::EPOCH)),
+            silence_after: None,
+            silent: Arc::default(),
+            waited: Mutex::default(),
+        }
+    }
+}
+
 impl Sleep for NotedSleep {
     fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        if duration == SILENCE {
+        let clock = Arc::clone(&self.clock);
+        if BESIDE_A_CALL.contains(&duration) {
             let silent = Arc::clone(&self.silent);
-            return Box::pin(async move { silent.notified().await });
+            return Box::pin(async move {
+                silent.notified().await;
+                clock.advance(duration);
+            });
         }
         self.waited.lock().unwrap().push(duration);
+        // It counts whole milliseconds.
+        clock.advance(duration + Duration::from_millis(1));
         Box::pin(std::future::ready(()))
     }
 }
@@ -118,6 +141,7 @@ struct Followed {
     ended: Result<Outcome, FollowError>,
     seqs: Vec<u64>,
     gone: Vec<u64>,
+    resets: usize,
     asked: Vec<Asked>,
     waited: Vec<Duration>,
 }
@@ -132,30 +156,31 @@ async fn follow_all(answers: Vec<Answer>, sleep: NotedSleep) -> Followed {
     TokioRuntime.spawn(Box::pin(serve(listener, Arc::clone(&server))));
     let secret = Secret::new("a-secret-of-more-than-thirty-two-bytes").unwrap();
     let entropy = Arc::new(SeededEntropy::new(7));
-    let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
-    let caller = Caller::new(&base, secret, clock, entropy.clone()).unwrap();
+    let clock = sleep.clock.clone();
+    let caller = Caller::new(&base, secret, clock.clone(), entropy.clone()).unwrap();
     let sleep = Arc::new(sleep);
     let means = Means {
         sleep: sleep.clone(),
+        clock,
         entropy,
     };
-    let (mut seqs, mut gone) = (Vec::new(), Vec::new());
-    let ended = follow(
-        &caller,
-        "/stream?userId=u",
-        "s",
-        &means,
-        &mut |told| match told {
-            Told::Event { seq, .. } => {
-                seqs.push(seq);
-                if sleep.silence_after == Some(seqs.len()) {
-                    sleep.silent.notify_one();
-                }
+    let events = Events {
+        stream: "/stream?userId=u",
+        pages: "/pages?userId=u",
+        session: &BuildSessionId::parse("s").unwrap(),
+    };
+    let (mut seqs, mut gone, mut resets) = (Vec::new(), Vec::new(), 0);
+    let ended = follow(&caller, events, &means, &mut |told| match told {
+        Told::Event(seen) => {
+            seqs.push(seen.seq);
+            if sleep.silence_after == Some(seqs.len()) {
+                sleep.silent.notify_one();
             }
-            Told::Gone { from } => gone.push(from),
-            Told::Reconnecting { .. } => {}
-        },
-    )
+        }
+        Told::Gone { from } => gone.push(*from),
+        Told::Reset => resets += 1,
+        _ => {}
+    })
     .await;
     let asked = server.asked.lock().unwrap().clone();
     let waited = sleep.waited.lock().unwrap().clone();
@@ -163,6 +188,7 @@ async fn follow_all(answers: Vec<Answer>, sleep: NotedSleep) -> Followed {
         ended,
         seqs,
         gone,
+        resets,
         asked,
         waited,
     }
@@ -193,6 +219,20 @@ fn done(seq: u64) -> String {
         r#"{"previewUrl":"/preview/b/","duration":3}"#,
     );
     end + &control("closed", seq, "")
+}
+
+/// A page of log lines, and what follows them.
+fn page(seqs: std::ops::RangeInclusive<u64>, rest: &str) -> String {
+    let last = *seqs.end();
+    let events: Vec<_> = seqs
+        .map(|seq| {
+            format!(r#"{{"seq":{seq},"buildSessionId":"s","type":"build_log","data":{{}}}}"#)
+        })
+        .collect();
+    format!(
+        r#"{{"events":[{}{rest}],"cursor":"c{last}","hasNext":false}}"#,
+        events.join(",")
+    )
 }
 
 fn deployed() -> Outcome {
@@ -240,14 +280,16 @@ async fn f2_a_gap_is_fetched_from_the_last_contiguous_seq() {
     let followed = follow_all(
         vec![
             Answer::End(logs([1, 2, 5])),
-            Answer::End(logs(3..=5) + &done(6)),
+            Answer::End(page(1..=5, "")),
+            Answer::End(logs([5]) + &done(6)),
         ],
         NotedSleep::default(),
     )
     .await;
     assert_eq!(followed.ended.unwrap(), deployed());
     assert_eq!(followed.seqs, (1..=6).collect::<Vec<_>>());
-    assert_eq!(followed.asked[1].last.as_deref(), Some("2"));
+    assert!(followed.asked[1].target.starts_with("/pages?userId=u&"));
+    assert_eq!(followed.asked[2].last.as_deref(), Some("5"));
 }
 
 #[tokio::test]
@@ -268,7 +310,7 @@ async fn what_the_worker_keeps_no_more_is_told_as_gone() {
     )
     .await;
     assert_eq!(followed.ended.unwrap(), deployed());
-    assert_eq!((followed.seqs, followed.gone), (vec![1, 2, 1], vec![1]));
+    assert_eq!((followed.seqs, followed.resets), (vec![1, 2, 1], 1));
 }
 
 #[tokio::test]
@@ -283,43 +325,77 @@ async fn a_failed_build_says_why() {
     assert_eq!(followed.ended.unwrap(), wanted);
 }
 
-/// failures/events.md F4: five attempts in a row, full jitter after the cap, counted anew after
-/// news.
+/// failures/events.md F7: streams that do not go through are no reason to miss the end.
 #[tokio::test]
-async fn f4_it_is_given_up_after_five_attempts_without_news() {
+async fn f7_what_streams_do_not_bring_polls_do() {
+    let end = r#",{"seq":3,"buildSessionId":"s","type":"deploy_completed","data":{"previewUrl":"/preview/b/","duration":3}}
+        ,{"seq":4,"buildSessionId":"s","type":"recommendations_ready","data":{}}"#;
     let mut answers: Vec<_> = (0..3).map(|_| Answer::Break(String::new())).collect();
-    answers.push(Answer::Break(logs([1])));
-    answers.extend((0..6).map(|_| Answer::Break(String::new())));
+    answers.push(Answer::End(page(1..=1, "")));
+    answers.push(Answer::End(page(2..=2, end)));
     let followed = follow_all(answers, NotedSleep::default()).await;
-    assert!(
-        matches!(followed.ended, Err(FollowError::Lost(_))),
-        "{:?}",
-        followed.ended
-    );
-    assert_eq!(followed.asked.len(), 4 + 5);
-    for (at, wait) in followed.waited.iter().enumerate() {
-        let tries = if at < 3 { at } else { at - 3 };
-        let cap = Duration::from_secs(1 << tries).min(LONGEST_WAIT);
-        assert!(*wait <= cap, "{at}: {wait:?}");
-    }
-    let late: Vec<_> = (0..100)
-        .map(|n| jittered(40, None, &SeededEntropy::new(n)))
+    assert_eq!(followed.ended.unwrap(), deployed());
+    assert_eq!(followed.seqs, [1, 2, 3, 4]);
+    let targets: Vec<_> = followed
+        .asked
+        .iter()
+        .map(|asked| &asked.target[..6])
         .collect();
-    assert!(late.iter().all(|wait| *wait <= LONGEST_WAIT));
-    assert!(late.iter().any(|wait| *wait < LONGEST_WAIT / 4));
-    assert!(late.iter().any(|wait| *wait > LONGEST_WAIT * 3 / 4));
+    assert_eq!(targets, ["/strea", "/strea", "/strea", "/pages", "/pages"]);
+    assert!(followed.asked[4].target.contains("&cursor=c1"));
+    let last = followed.waited.last().unwrap();
+    assert!((Duration::from_secs(3)..=Duration::from_secs(5)).contains(last));
+}
+
+/// A worker that is gone for good is given up, and the waits before grow.
+#[tokio::test]
+async fn what_never_answers_well_is_given_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let gone = listener.local_addr().unwrap();
+    drop(listener);
+    let sleep = Arc::new(NotedSleep::default());
+    let entropy = Arc::new(SeededEntropy::new(7));
+    let clock = sleep.clock.clone();
+    let secret = Secret::new("a-secret-of-more-than-thirty-two-bytes").unwrap();
+    let caller = Caller::new(
+        &format!("http://{gone}"),
+        secret,
+        clock.clone(),
+        entropy.clone(),
+    )
+    .unwrap();
+    let means = Means {
+        sleep,
+        clock,
+        entropy,
+    };
+    let events = Events {
+        stream: "/stream",
+        pages: "/pages",
+        session: &BuildSessionId::parse("s").unwrap(),
+    };
+    let ended = follow(&caller, events, &means, &mut |_| {}).await;
+    assert!(
+        matches!(ended, Err(FollowError::Lost(Some(CallError::Http { .. })))),
+        "{ended:?}"
+    );
 }
 
 /// failures/events.md F10: what ends it for good, and what is obeyed as told.
 #[tokio::test]
 async fn f10_refusals_end_it_and_busy_workers_are_left_alone_as_long_as_they_say() {
-    for status in [400, 401, 403, 404, 410] {
-        let followed = follow_all(vec![Answer::Status(status)], NotedSleep::default()).await;
+    // One new signature is tried after a 401.
+    for (status, asked) in [(400, 1), (401, 2), (403, 1), (404, 1), (410, 1)] {
+        let followed = follow_all(
+            vec![Answer::Status(status), Answer::Status(status)],
+            NotedSleep::default(),
+        )
+        .await;
         assert!(
             matches!(followed.ended, Err(FollowError::Refused(_))),
             "{status}"
         );
-        assert_eq!(followed.asked.len(), 1, "{status}");
+        assert_eq!(followed.asked.len(), asked, "{status}");
     }
     let answers = vec![
         Answer::Status(503),

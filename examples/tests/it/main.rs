@@ -4,8 +4,11 @@
 mod builds;
 mod cutter;
 mod drive;
+mod interop;
+mod multi_process;
 mod old_readers;
 mod shutdown;
 mod starts;
 mod streams;
 mod support;
+mod talk;

@@ -5,6 +5,7 @@ mod conformance;
 mod fire;
 mod guards;
 mod model;
+mod samples;
 mod statements;
 mod together;
 

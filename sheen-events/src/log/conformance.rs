@@ -10,6 +10,7 @@ use serde_json::json;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, BuildSessionId, UserId};
 use sheen_core::runtime::BoxFuture;
+use sheen_core::time::Advance;
 use sheen_core::token::FencingToken;
 
 use super::store::EventLog;
@@ -22,17 +23,17 @@ pub struct LogHarness {
     /// The log.
     pub log: Arc<dyn EventLog>,
     /// Moves the log's clock forward.
-    pub advance: Box<dyn Fn(Duration) + Send + Sync>,
+    pub advance: Advance,
     /// Whatever must live as long as the log.
     pub keep: Option<Box<dyn std::any::Any + Send + Sync>>,
 }
 
 impl LogHarness {
     /// A log and how to move its clock.
-    pub fn new(log: Arc<dyn EventLog>, advance: impl Fn(Duration) + Send + Sync + 'static) -> Self {
+    pub fn new(log: Arc<dyn EventLog>, advance: Advance) -> Self {
         Self {
             log,
-            advance: Box::new(advance),
+            advance,
             keep: None,
         }
     }
@@ -62,11 +63,11 @@ impl fmt::Debug for LogHarness {
 /// # use sheen_events::log::{MemoryEventLog, conformance::LogHarness};
 /// fn memory() -> LogHarness {
 /// #   use std::sync::Arc;
-/// #   use sheen_core::{entropy::OsEntropy, time::{ManualClock, Timestamp}};
+/// #   use sheen_core::{entropy::OsEntropy, time::{Advance, ManualClock, Timestamp}};
 /// #   let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
 /// #   let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy), Default::default());
 ///     // …
-///     LogHarness::new(Arc::new(log), move |duration| clock.advance(duration))
+///     LogHarness::new(Arc::new(log), Advance::manual(clock))
 /// }
 /// sheen_events::event_log_conformance!(memory());
 /// ```
@@ -370,7 +371,7 @@ pub async fn c07_instants_grow_by_a_millisecond_at_least(h: LogHarness) {
     let mut kept = appended(&h, append(&build, 0, events(20))).await;
     kept.extend(appended(&h, append(&build, 0, vec![event("x").hidden(), event("y")])).await);
     let before = kept[kept.len() - 1].created_at;
-    (h.advance)(Duration::from_secs(3600));
+    h.advance.by(Duration::from_secs(3600)).await;
     kept.extend(appended(&h, append(&build, 0, events(2))).await);
     let least = Duration::from_millis(1);
     for pair in kept.windows(2) {

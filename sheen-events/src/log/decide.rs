@@ -86,6 +86,14 @@ impl StreamPosition {
             .collect()
     }
 
+    /// What `events` make of how the build ended, without numbering them.
+    #[cfg(feature = "postgres")]
+    pub(super) fn note<'a>(&mut self, events: impl Iterator<Item = &'a NewEvent>) {
+        for event in events.filter(|event| event.visibility == Visibility::User) {
+            self.note_end(&event.kind);
+        }
+    }
+
     fn next_instant(&self, now: Timestamp) -> Timestamp {
         match self.last_at {
             Some(last) => now.max(last.plus(Duration::from_millis(1))),

@@ -6,7 +6,8 @@
 //! 3. An append is all or nothing, and one with a key can be repeated after a lost answer.
 //! 4. What was read stays: `epoch` tells a reader when a log was made anew.
 //!
-//! The contract any log keeps is on [`EventLog`]; [`MemoryEventLog`] keeps it in memory.
+//! The contract any log keeps is on [`EventLog`]; [`MemoryEventLog`] keeps it in memory, and with the
+//! feature `postgres` `PgEventLog` does in PostgreSQL.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -54,6 +55,8 @@ mod conformance_random;
 mod decide;
 mod encode;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
 mod store;
 #[cfg(test)]
 mod tests;
@@ -62,5 +65,7 @@ mod types;
 pub use decide::{AppendDecision, StreamPosition};
 pub use encode::{encode_event, encode_row};
 pub use memory::{LogState, MemoryEventLog, MemoryLogConfig};
+#[cfg(feature = "postgres")]
+pub use postgres::PgEventLog;
 pub use store::EventLog;
 pub use types::*;

@@ -310,6 +310,8 @@ proptest! {
 mod memory_conforms {
     use std::sync::Arc;
 
+    use sheen_core::time::Advance;
+
     use crate::log::conformance::LogHarness;
     use crate::log::{MemoryEventLog, MemoryLogConfig};
     use sheen_core::entropy::OsEntropy;
@@ -319,7 +321,7 @@ mod memory_conforms {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let config = MemoryLogConfig::default();
         let log = MemoryEventLog::new(clock.clone(), Arc::new(OsEntropy), config);
-        LogHarness::new(Arc::new(log), move |duration| clock.advance(duration))
+        LogHarness::new(Arc::new(log), Advance::manual(clock))
     }
 
     crate::event_log_conformance!(memory());

@@ -36,6 +36,13 @@ struct Sound {
     event: Event,
 }
 
+impl Sound {
+    fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        self.event.notify(usize::MAX);
+    }
+}
+
 impl Bells {
     fn lock(&self) -> MutexGuard<'_, HashMap<BuildId, Bell>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
@@ -55,6 +62,20 @@ impl MemoryWake {
         Self {
             bells: Arc::default(),
             poll_interval,
+        }
+    }
+
+    /// Wakes every listener: anything may have moved.
+    pub fn ring_all(&self) {
+        let mut sounds: Vec<_> = Vec::new();
+        sounds.extend(
+            self.bells
+                .lock()
+                .values()
+                .map(|bell| Arc::clone(&bell.sound)),
+        );
+        for sound in sounds {
+            sound.ring();
         }
     }
 
@@ -79,8 +100,7 @@ impl Wake for MemoryWake {
             .get(build)
             .map(|bell| Arc::clone(&bell.sound));
         if let Some(sound) = sound {
-            sound.rings.fetch_add(1, Ordering::SeqCst);
-            sound.event.notify(usize::MAX);
+            sound.ring();
         }
     }
 
@@ -104,6 +124,10 @@ impl Wake for MemoryWake {
 
     fn poll_interval(&self) -> Duration {
         self.poll_interval
+    }
+
+    fn is_healthy(&self) -> bool {
+        true
     }
 }
 

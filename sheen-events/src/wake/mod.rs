@@ -4,6 +4,8 @@
 //! 1. Listen first, then read the log, then wait: what is committed in between rings.
 //! 2. Ring after the commit, never before.
 //! 3. Any number of rings between two waits wake once.
+//! 4. Between processes rings go over PostgreSQL (`PgWake`, feature `postgres`) or Redis
+//!    (`RedisWake`, feature `redis`). What such a channel may have lost is looked for.
 //!
 //! ```
 //! use sheen_core::id::BuildId;
@@ -21,7 +23,15 @@
 //! # }
 //! ```
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod bus;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod race;
+#[cfg(feature = "redis")]
+mod redis;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 #[cfg(test)]
@@ -33,7 +43,13 @@ use std::time::Duration;
 use sheen_core::id::BuildId;
 use sheen_core::runtime::BoxFuture;
 
+#[cfg(any(feature = "postgres", feature = "redis"))]
+pub use bus::{WakeConfig, WakeParts};
 pub use memory::MemoryWake;
+#[cfg(feature = "postgres")]
+pub use postgres::PgWake;
+#[cfg(feature = "redis")]
+pub use redis::RedisWake;
 #[cfg(any(test, feature = "testing"))]
 pub use testing::{LossyWake, NoWake};
 
@@ -48,6 +64,10 @@ pub trait Wake: Debug + Send + Sync + 'static {
 
     /// How long a reader may go without looking by itself.
     fn poll_interval(&self) -> Duration;
+
+    /// Whether rings are known to arrive: what nobody rang for since has not changed. A channel that
+    /// does not know says no.
+    fn is_healthy(&self) -> bool;
 }
 
 /// One reader's ear.

@@ -33,6 +33,10 @@ impl Wake for NoWake {
     fn poll_interval(&self) -> Duration {
         self.poll_interval
     }
+
+    fn is_healthy(&self) -> bool {
+        false
+    }
 }
 
 #[derive(Debug)]
@@ -74,5 +78,9 @@ impl Wake for LossyWake {
 
     fn poll_interval(&self) -> Duration {
         self.inner.poll_interval()
+    }
+
+    fn is_healthy(&self) -> bool {
+        false
     }
 }

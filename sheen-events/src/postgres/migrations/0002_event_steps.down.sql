@@ -1,0 +1,1 @@
+DROP FUNCTION sheen.event_append_v1;

@@ -1,0 +1,1 @@
+DROP VIEW sheen.project_build_events;

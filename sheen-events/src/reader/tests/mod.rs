@@ -1,0 +1,3 @@
+mod follower;
+mod model;
+mod sse;
