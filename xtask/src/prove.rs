@@ -2,7 +2,7 @@
 //! runs in their smoke form of seconds; here `SHEEN_PROVE=full` gives them their full size.
 
 use crate::fuzz;
-use crate::install::install;
+use crate::install::{install, install_for};
 use crate::run::{House, Outcome, Steps};
 
 /// What `testkit::Proof` reads.
@@ -163,6 +163,52 @@ const PROOFS: &[Proof] = &[
             "timing",
         ]],
     },
+    Proof {
+        name: "nginx",
+        about: "nginx with buffering and gzip on holds no event of a stream back",
+        commands: &[
+            &[
+                "build",
+                "--release",
+                "-p",
+                "examples",
+                "--example",
+                "worker",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "examples",
+                "--test",
+                "proofs",
+                "nginx::",
+            ],
+        ],
+    },
+    Proof {
+        name: "browser",
+        about: "an EventSource in Chromium that is cut off comes back by itself and misses nothing",
+        commands: &[
+            &[
+                "build",
+                "--release",
+                "-p",
+                "examples",
+                "--example",
+                "worker",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "examples",
+                "--test",
+                "proofs",
+                "browser::",
+            ],
+        ],
+    },
 ];
 
 pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
@@ -172,6 +218,7 @@ pub(crate) fn prove(house: &House, wanted: &[String]) -> Outcome {
     install(house, &mut steps)?;
     for proof in proofs {
         eprintln!("\n{}: {}", proof.name, proof.about);
+        install_for(proof.name, &mut steps)?;
         for command in proof.commands {
             let name = format!("{}: cargo {}", proof.name, command.join(" "));
             steps.run(&name, house.cargo(command).env(SIZE_VARIABLE, "full"))?;
@@ -216,6 +263,9 @@ mod tests {
         let said = select(&["nonesuch".to_owned()]).err().unwrap();
         assert!(said.contains("nonesuch"));
         assert!(PROOFS.iter().all(|proof| said.contains(proof.name)));
+        for (name, _) in crate::install::BESIDE {
+            assert!(PROOFS.iter().any(|proof| proof.name == *name), "{name}");
+        }
         assert_eq!(select(&[]).unwrap().0.len(), PROOFS.len());
         let (tests, fuzzing) = select(&[fuzz::NAME.to_owned()]).unwrap();
         assert!(tests.is_empty() && fuzzing);

@@ -2,9 +2,11 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builds;
+mod cutter;
 mod drive;
 mod interop;
 mod multi_process;
+mod old_readers;
 mod shutdown;
 mod starts;
 mod streams;
