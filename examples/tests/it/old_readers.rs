@@ -103,7 +103,7 @@ async fn an_old_stream_reader_sees_each_event_once_through_a_broken_line() {
         }
         assert_eq!((errors, cutter.left(), cutter.asked().len()), (5, 0, 6));
         assert!(reader.kept.len() > LINES);
-        assert!(ends(&reader.kept.last().unwrap()["type"]));
+        assert!(reader.kept.iter().any(|event| ends(&event["type"])));
         assert_eq!(reader.kept, front.events("u1", id).await);
         let kinds: Vec<&Value> = reader.dropped.iter().map(|event| &event["type"]).collect();
         assert!(kinds.iter().any(|kind| *kind == "connection"), "{kinds:?}");
@@ -148,7 +148,7 @@ impl Poller {
             event[instant].as_str().unwrap().clone_into(&mut self.after);
             self.kept.push(event.clone());
         }
-        Ok(self.kept.last().is_some_and(|event| ends(&event[kind])))
+        Ok(self.kept.iter().any(|event| ends(&event[kind])))
     }
 }
 
@@ -182,7 +182,9 @@ async fn an_old_poller_from_1970_sees_each_event_once_through_a_broken_line() {
             }
         }
         assert!(errors > 0, "{parameter}{shape}");
-        let all = front.events("u1", id).await;
+        let mut all = front.events("u1", id).await;
+        // Recommendations may have come after the poller's last page.
+        all.truncate(poller.kept.len());
         assert!(all.len() > LINES);
         let ids = |events: &[Value]| -> Vec<Value> {
             events.iter().map(|event| event["id"].clone()).collect()
