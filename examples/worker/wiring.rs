@@ -86,7 +86,7 @@ pub(crate) fn wire(
     let (recommendations, recommender) = recommend(&rooms, &clock);
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
         Arc::new(Unpublish(Arc::clone(&sites))),
-        Arc::new(EndStreams::new(recommendations.clone())),
+        Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
     ];
     let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
     let worker = Arc::new(Worker::new(parts));

@@ -103,7 +103,15 @@ async fn an_old_stream_reader_sees_each_event_once_through_a_broken_line() {
         }
         assert_eq!((errors, cutter.left(), cutter.asked().len()), (5, 0, 6));
         assert!(reader.kept.len() > LINES);
-        assert!(reader.kept.iter().any(|event| ends(&event["type"])));
+        // What was recommended may come after the end.
+        assert_eq!(
+            reader
+                .kept
+                .iter()
+                .filter(|event| ends(&event["type"]))
+                .count(),
+            1
+        );
         assert_eq!(reader.kept, front.events("u1", id).await);
         let kinds: Vec<&Value> = reader.dropped.iter().map(|event| &event["type"]).collect();
         assert!(kinds.iter().any(|kind| *kind == "connection"), "{kinds:?}");

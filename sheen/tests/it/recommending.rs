@@ -80,7 +80,7 @@ impl Stage {
             spawn: Arc::new(TokioRuntime),
             sleep: Arc::new(TokioRuntime),
         });
-        let ends = EndStreams::new(recommendations.clone());
+        let ends = EndStreams::new(recommendations.clone(), Arc::new(TokioRuntime));
         let worker = rooms.worker(vec![Arc::new(ends)]);
         Self {
             rooms,

@@ -185,7 +185,7 @@ fn runs(source: &Source, call: &str) -> Vec<Run> {
         .map(|(at, _)| {
             let modules = modules(lines.get(..=at).unwrap_or_default());
             Run {
-                store: store(&source.path, &modules),
+                store: store(source, &modules),
                 file: source.path.clone(),
                 modules,
             }
@@ -211,17 +211,26 @@ fn modules(lines: &[&str]) -> String {
     modules.join("::")
 }
 
-/// What is behind a run, by the names it stands under.
-fn store(path: &str, modules: &str) -> &'static str {
-    let place = format!("{path} {modules}");
+/// What is behind a run, by the names it stands under, or else by those its file uses.
+fn store(source: &Source, modules: &str) -> &'static str {
+    let place = format!("{} {modules}", source.path);
     let kinds = [
+        ("memory", "memory"),
         ("custom_store", "custom"),
         ("cluster", "Redis Cluster"),
         ("redis", "Redis"),
         ("postgres", "PostgreSQL"),
     ];
-    let kind = kinds.iter().find(|(word, _)| place.contains(word));
-    kind.map_or("memory", |(_, store)| store)
+    let named = |place: &str| {
+        let kind = kinds.iter().find(|(word, _)| place.contains(word));
+        kind.map(|(_, store)| *store)
+    };
+    let uses = |word: &str| source.text.contains(word);
+    named(&place).unwrap_or(match () {
+        () if uses("use redis::") => "Redis",
+        () if uses(" Pg") || uses("::Pg") => "PostgreSQL",
+        () => "memory",
+    })
 }
 
 #[cfg(test)]
@@ -270,5 +279,13 @@ mod tests {
             modules: "redis::blind".to_owned(),
         };
         assert_eq!(runs(&source, "key_store_conformance!("), [expected]);
+        let used = |text: &str| {
+            let path = "sheen-auth/tests/it/keys.rs".to_owned();
+            let text = text.to_owned();
+            store(&Source { path, text }, "contract")
+        };
+        assert_eq!(used("use sheen_auth::keys::PgKeys;"), "PostgreSQL");
+        assert_eq!(used("use redis::Client;"), "Redis");
+        assert_eq!(used("use sheen_auth::keys::MemoryKeys;"), "memory");
     }
 }

@@ -64,7 +64,8 @@ async fn no_step_reads_the_whole_table(keys: &Keys) {
             let number = |name| counted.get::<i64, _>(name);
             assert_eq!(number("passes"), 0, "{mode}, nested loops {nested}");
             assert!(number("by_key") >= 4, "{}", number("by_key"));
-            assert_eq!(number("by_end"), 1);
+            // Planning may look up the index's ends too.
+            assert!(number("by_end") >= 1);
             sqlx::raw_sql("ROLLBACK")
                 .execute(&mut connection)
                 .await
