@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
+use sheen::measuring::MeasureBuilds;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
@@ -19,6 +20,7 @@ use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
 use sheen_axum::timing::TimingMetrics;
+use sheen_billing::estimate::{EstimateSettings, Estimator, MemorySampleStore};
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -84,12 +86,19 @@ pub(crate) fn wire(
     rules.leave_streams_open = true;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
     let (recommendations, recommender) = recommend(&rooms, &clock);
+    let samples = Arc::new(MemorySampleStore::new());
+    let estimator = Estimator::new(samples, Arc::clone(&clock), EstimateSettings::default());
+    let estimator = Arc::new(estimator);
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
+        Arc::new(MeasureBuilds::new(
+            Arc::clone(&estimator),
+            rooms.builds.clone(),
+        )),
         Arc::new(Unpublish(Arc::clone(&sites))),
         Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
     ];
     let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
-    let worker = Arc::new(Worker::new(parts));
+    let worker = Arc::new(Worker::new(parts).with_estimator(estimator));
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
         preview_origin: settings
