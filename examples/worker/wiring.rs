@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::Router;
 use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
+use sheen::measuring::MeasureBuilds;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
@@ -19,6 +20,7 @@ use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
 use sheen_axum::timing::TimingMetrics;
+use sheen_billing::estimate::{EstimateSettings, Estimator, MemorySampleStore};
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -84,25 +86,22 @@ pub(crate) fn wire(
     rules.leave_streams_open = true;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
     let (recommendations, recommender) = recommend(&rooms, &clock);
+    let (estimator, measuring) = estimator(&rooms, &clock);
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
+        Arc::new(measuring),
         Arc::new(Unpublish(Arc::clone(&sites))),
         Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
     ];
     let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
-    let worker = Arc::new(Worker::new(parts));
+    let worker = Arc::new(Worker::new(parts).with_estimator(estimator));
+    let family = settings.family;
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
-        preview_origin: settings
-            .family
-            .preview_origin
-            .unwrap_or_else(|| url.to_owned()),
+        preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &rooms, builder, settings.builds);
     let streams = streams(&rooms, &clock);
-    let limits = settings
-        .family
-        .limits
-        .then(|| limits(&clock, settings.family.trusted_hops));
+    let limits = family.limits.then(|| limits(&clock, family.trusted_hops));
     let app = App {
         limits,
         worker,
@@ -120,20 +119,30 @@ pub(crate) fn wire(
         grants: rooms.credits.clone(),
         accounts: rooms.credits,
         catalogue: catalogue()?,
-        allowed_origins: settings.family.allowed_origins,
+        allowed_origins: family.allowed_origins,
         clock,
         entropy,
         spawn: runtime.clone(),
         sleep: runtime,
     };
     let previews_of_sites = examples::preview::router(sites.preview_dir());
+    let router = sheen_axum::router_with(app, previews_of_sites);
     Ok(Wired {
-        router: sheen_axum::router_with(app, previews_of_sites),
+        router,
         runner,
         recommender,
         streams,
         _previews: previews,
     })
+}
+
+/// Estimates by what deployed builds took, and the observer that measures them.
+fn estimator(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, MeasureBuilds) {
+    let samples = Arc::new(MemorySampleStore::new());
+    let settings = EstimateSettings::default();
+    let estimator = Arc::new(Estimator::new(samples, Arc::clone(clock), settings));
+    let measuring = MeasureBuilds::new(Arc::clone(&estimator), rooms.builds.clone());
+    (estimator, measuring)
 }
 
 fn streams(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> StreamService {

@@ -75,12 +75,16 @@ pub fn client_address(data: &[u8]) {
     let again = forwarded.client(forged.split(|byte| *byte == b'\n'));
     assert!(found.is_none() || again == found, "{lines:?}");
     if let Some(client) = found {
-        let other = ClientNet::of(client.address(), bits);
-        assert_eq!(
-            other.to_bytes(),
-            client.to_bytes(),
-            "a network is its own network"
-        );
+        let first = client.address();
+        // A wide network may begin where the translator's range does, whose addresses are IPv4.
+        if ClientNet::of(first, 128).address() == first {
+            let other = ClientNet::of(first, bits);
+            assert_eq!(
+                other.to_bytes(),
+                client.to_bytes(),
+                "a network is its own network"
+            );
+        }
     }
 }
 

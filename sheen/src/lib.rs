@@ -90,6 +90,7 @@
 
 pub mod admission;
 pub mod builder;
+pub mod measuring;
 pub mod memory;
 pub mod recommending;
 pub mod runner;

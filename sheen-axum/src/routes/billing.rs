@@ -158,7 +158,7 @@ pub(super) async fn check_sufficient(
 ) -> Result<Whole, Problem> {
     let (user, request) = call.read::<CheckSufficientRequest>()?;
     let view = view(&app, &call, user).await?;
-    let estimate = estimate_of(request.operation);
+    let estimate = estimate_of(&app, &call, request.operation).await?;
     let missing = estimate
         .estimated_seconds
         .saturating_sub(view.balance.total);

@@ -330,3 +330,19 @@ async fn a_history_is_read_in_pages_and_in_lines() {
     assert_eq!(lines[2]["from"], "granted");
     assert_eq!(lines[2]["to"], "available");
 }
+
+/// R10: a service may hold with a policy that refuses more; the route says which field.
+#[tokio::test]
+async fn a_commit_above_a_hold_that_allows_no_more_is_a_wrong_field() {
+    use sheen_billing::account::{CreditStore, Overage, Reserve};
+    let world = World::new();
+    let (user, operation) = ("ann".parse().unwrap(), "op1".parse().unwrap());
+    let mut strict = Reserve::new(user, operation, Seconds::from_u32(10));
+    strict.overage = Overage::Reject;
+    let id = strict.reservation_id();
+    world.credits.reserve(strict).await.unwrap();
+    let used = |seconds| json!({"reservationId": id, "operationId": "op1", "seconds": seconds});
+    let wrong = close(&world, "commit", used(11)).await.wrong_fields();
+    assert_eq!(wrong, [("seconds".to_owned(), "out_of_range".to_owned())]);
+    assert_eq!(close(&world, "commit", used(10)).await.status, 200);
+}

@@ -4,6 +4,7 @@
 mod conformance;
 mod fire;
 mod guards;
+mod midnight;
 mod model;
 mod samples;
 mod statements;
