@@ -2,16 +2,18 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 use sheen_core::error::StoreError;
+use sheen_core::id::BuildId;
 use sheen_core::runtime::{BoxFuture, Sleep};
 use sheen_core::time::Clock;
 
 use super::body::EventStream;
 use super::resume::{Start, Wanted};
+use super::tail::{Need, Tail, Tails};
 use super::types::{OpenOutcome, StreamConfig, StreamRequest};
 use super::viewer::Viewer;
 use crate::feed::seq_at;
@@ -33,6 +35,8 @@ pub(super) struct Shared {
     sleep: Arc<dyn Sleep>,
     clock: Arc<dyn Clock>,
     config: StreamConfig,
+    tails: Arc<Tails>,
+    opened: AtomicU64,
     active: AtomicUsize,
     is_closing: AtomicBool,
     closing: Event,
@@ -64,6 +68,8 @@ impl StreamService {
                 sleep,
                 clock,
                 config,
+                tails: Arc::default(),
+                opened: AtomicU64::new(0),
                 active: AtomicUsize::new(0),
                 is_closing: AtomicBool::new(false),
                 closing: Event::new(),
@@ -97,6 +103,12 @@ impl StreamService {
             _ => 0,
         };
         let log = &*self.shared.log;
+        let need = Need {
+            rings: listener.rings(),
+            after: None,
+            closing: false,
+        };
+        let read_at = self.shared.clock.monotonic();
         let limit = self.shared.config.page_size.max(1);
         let Some(page) = log.read(&build, guess, limit).await? else {
             return Ok(OpenOutcome::NotFound);
@@ -113,9 +125,16 @@ impl StreamService {
             }
         };
         let start = Start::decide(has, &page.stream);
-        let mut viewer = Viewer::new(permit, build, listener, &start, page);
+        let tail = permit.tail(&build);
+        let batch = tail.learn(guess, &page.events, &page.stream, read_at, need);
+        let mut viewer = Viewer::new(permit, build, (tail, listener), &start, &page.stream, batch);
         viewer.set_end(token_expires_at, abort_unfinished);
         Ok(OpenOutcome::Open(EventStream::new(viewer)))
+    }
+
+    #[cfg(test)]
+    pub(super) fn tails(&self) -> usize {
+        self.shared.tails.len()
     }
 
     /// How many streams are open.
@@ -154,8 +173,24 @@ impl Permit {
         self.0.closing.listen()
     }
 
-    pub(super) fn log(&self) -> Arc<dyn EventLog> {
-        Arc::clone(&self.0.log)
+    fn tail(&self, build: &BuildId) -> Arc<Tail> {
+        let Shared {
+            tails, log, clock, ..
+        } = &*self.0;
+        tails.of(build, log, clock, self.0.config.page_size.max(1))
+    }
+
+    /// How old this stream may become: spread over 20 % of the maximum to either side, evenly and
+    /// without chance, by the golden ratio's multiples (D12).
+    pub(super) fn max_age(&self) -> Duration {
+        const GOLDEN: u32 = 2_654_435_769;
+        let number = self.0.opened.fetch_add(1, Ordering::SeqCst);
+        let part = u32::try_from(number & 0xffff_ffff)
+            .unwrap_or(0)
+            .wrapping_mul(GOLDEN);
+        let age = self.0.config.max_age;
+        let spread = age.mul_f64(0.4 * f64::from(part) / f64::from(u32::MAX));
+        age.mul_f64(0.8).saturating_add(spread)
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -12,12 +13,13 @@ use sheen_core::id::{BuildId, BuildSessionId};
 use sheen_core::runtime::BoxFuture;
 use sheen_core::time::Timestamp;
 
-use super::encode::{Control, comment, encode_frame};
+use super::encode::{Control, comment};
 use super::resume::Start;
 use super::service::Permit;
+use super::tail::{Batch, Frame, Need, Tail};
 use super::types::Ended;
 use crate::feed::Cursor;
-use crate::log::{Event, Page};
+use crate::log::StreamHead;
 use crate::wake::Listener;
 
 /// A chunk is sent once it has so many bytes; the event that passes it is the last in.
@@ -37,12 +39,12 @@ pub(super) enum Turn {
 }
 
 enum Woken {
-    Read(Result<Option<Page>, StoreError>),
+    Read(Result<Option<Batch>, StoreError>),
     Rung,
     Other,
 }
 
-type Reading = BoxFuture<'static, Result<Option<Page>, StoreError>>;
+type Reading = BoxFuture<'static, Result<Option<Batch>, StoreError>>;
 
 pub(super) struct Viewer {
     permit: Permit,
@@ -51,11 +53,13 @@ pub(super) struct Viewer {
     epoch: u64,
     token_expires_at: Option<Timestamp>,
     abort_unfinished: bool,
+    /// Before the listener, and so dropped before it: while a tail lives its rings are counted on.
+    tail: Arc<Tail>,
     listener: Box<dyn Listener>,
     /// Frames that are ready: at first the connection's.
     out: BytesMut,
     /// Events read and not yet sent.
-    pending: std::vec::IntoIter<Event>,
+    pending: std::vec::IntoIter<Frame>,
     /// The seq sent last, or where the stream begins.
     position: u64,
     /// The seq the viewer has: behind `position` only while nothing was sent after a gap or reset.
@@ -70,6 +74,8 @@ pub(super) struct Viewer {
     reading: Option<Reading>,
     /// Whether the log is to be read as soon as nothing is pending.
     look: bool,
+    /// On the monotonic clock: when the stream is too old.
+    aged_at: Duration,
     failures: u32,
     /// On the monotonic clock: when to look again whether rung or not, and to send a comment.
     look_at: Duration,
@@ -93,23 +99,24 @@ impl Viewer {
     pub(super) fn new(
         permit: Permit,
         build: BuildId,
-        listener: Box<dyn Listener>,
+        (tail, listener): (Arc<Tail>, Box<dyn Listener>),
         start: &Start,
-        page: Page,
+        stream: &StreamHead,
+        batch: Batch,
     ) -> Self {
-        let Page { events, stream } = page;
         let mut out = BytesMut::new();
         let control = Control {
             session: &stream.session,
             seq: start.delivered,
         };
-        control.connection(start, &stream, &mut out);
+        control.connection(start, stream, &mut out);
         let mut viewer = Self {
             build,
-            session: stream.session,
+            session: stream.session.clone(),
             epoch: stream.epoch,
             token_expires_at: None,
             abort_unfinished: false,
+            tail,
             listener,
             out,
             pending: Vec::new().into_iter(),
@@ -121,6 +128,7 @@ impl Viewer {
             closed: stream.closed,
             reading: None,
             look: true,
+            aged_at: permit.clock().monotonic() + permit.max_age(),
             failures: 0,
             look_at: Duration::ZERO,
             comment_at: Duration::ZERO,
@@ -129,8 +137,9 @@ impl Viewer {
             permit,
         };
         // A page read from elsewhere (before a reset) is read again from the right place.
-        if events.first().is_none_or(|e| e.seq == start.after + 1) {
-            viewer.hold(events);
+        let first = batch.frames.first();
+        if first.is_none_or(|frame| frame.seq == start.after + 1) {
+            viewer.hold(batch);
         }
         viewer
     }
@@ -143,7 +152,7 @@ impl Viewer {
     pub(super) const fn aborts(&self, ended: Ended) -> bool {
         match ended {
             Ended::Closed => false,
-            Ended::TokenExpired | Ended::ShuttingDown => self.abort_unfinished,
+            Ended::TokenExpired | Ended::Aged | Ended::ShuttingDown => self.abort_unfinished,
             Ended::Interrupted => true,
         }
     }
@@ -167,6 +176,13 @@ impl Viewer {
         if self.last_words.is_some_and(|until| self.now() >= until) {
             return Some(Turn::End(Ended::ShuttingDown));
         }
+        if self.caught_up && self.pending.len() == 0 && self.now() >= self.aged_at {
+            self.ending = Some(Ended::Aged);
+            return Some(Turn::End(Ended::Aged));
+        }
+        if let Some(frame) = self.single() {
+            return Some(Turn::Frames(frame));
+        }
         let mut out = std::mem::take(&mut self.out);
         if self.token_left() == Some(Duration::ZERO) {
             let cursor = Cursor::new(self.epoch, self.position).encode(&self.build);
@@ -183,22 +199,34 @@ impl Viewer {
         Some(Turn::Frames(out.freeze()))
     }
 
+    /// The only frame there is to send, as all viewers share it.
+    fn single(&mut self) -> Option<Bytes> {
+        let is_alone = self.caught_up && self.out.is_empty() && self.pending.len() == 1;
+        if !is_alone || (self.closed && !self.look) || self.token_left() == Some(Duration::ZERO) {
+            return None;
+        }
+        let frame = self.pending.next()?;
+        (self.position, self.delivered) = (frame.seq, frame.seq);
+        self.comment_at = self.now() + self.permit.config().keep_alive;
+        Some(frame.bytes)
+    }
+
     fn fill(&mut self, out: &mut BytesMut) {
         while out.len() < CHUNK {
             if !self.caught_up && self.position >= self.backlog {
                 self.caught_up = true;
                 self.control().caught_up(out);
             }
-            let Some(event) = self.pending.next() else {
+            let Some(frame) = self.pending.next() else {
                 if self.caught_up && self.closed && self.position >= self.head {
                     self.control().closed(out);
                     self.ending = Some(Ended::Closed);
                 }
                 return;
             };
-            encode_frame(&event, out);
-            self.position = event.seq;
-            self.delivered = event.seq;
+            out.extend_from_slice(&frame.bytes);
+            self.position = frame.seq;
+            self.delivered = frame.seq;
         }
     }
 
@@ -232,10 +260,14 @@ impl Viewer {
     }
 
     fn read(&self) -> Reading {
-        let log = self.permit.log();
-        let (build, after) = (self.build.clone(), self.position);
-        let limit = self.permit.config().page_size.max(1);
-        Box::pin(async move { log.read(&build, after, limit).await })
+        let now = self.now();
+        let is_due = now >= self.look_at;
+        let need = Need {
+            rings: self.listener.rings(),
+            after: is_due.then(|| now.saturating_sub(self.permit.poll_interval())),
+            closing: self.last_words.is_some(),
+        };
+        Box::pin(Arc::clone(&self.tail).look(self.position, need))
     }
 
     /// Waits for the read that is under way or else for a ring, and for whatever is due first.
@@ -275,7 +307,8 @@ impl Viewer {
     /// How long nothing is due.
     fn patience(&self) -> Duration {
         let now = self.now();
-        let mut patience = self.comment_at.saturating_sub(now);
+        let due = self.comment_at.min(self.aged_at);
+        let mut patience = due.saturating_sub(now);
         if self.reading.is_none() {
             patience = patience.min(self.look_at.saturating_sub(now));
         }
@@ -289,9 +322,9 @@ impl Viewer {
     }
 
     /// Takes a read in; a log that no longer fits what was sent ends the stream.
-    fn take(&mut self, result: Result<Option<Page>, StoreError>) {
-        let page = match result {
-            Ok(Some(page)) => page,
+    fn take(&mut self, result: Result<Option<Batch>, StoreError>) {
+        let batch = match result {
+            Ok(Some(batch)) => batch,
             Ok(None) => return self.interrupt(),
             Err(error) => {
                 self.failures += 1;
@@ -302,26 +335,26 @@ impl Viewer {
                 return;
             }
         };
-        let Page { events, stream } = page;
-        let next = events.first().map_or(stream.head + 1, |event| event.seq);
-        if stream.epoch != self.epoch || next != self.position + 1 {
+        let first = batch.frames.first();
+        let next = first.map_or(batch.head + 1, |frame| frame.seq);
+        if batch.epoch != self.epoch || next != self.position + 1 {
             return self.interrupt();
         }
         self.failures = 0;
-        self.head = stream.head;
-        self.closed = stream.closed;
-        self.hold(events);
+        self.head = batch.head;
+        self.closed = batch.closed;
+        self.hold(batch);
     }
 
     fn interrupt(&mut self) {
         self.ending = Some(Ended::Interrupted);
     }
 
-    fn hold(&mut self, events: Vec<Event>) {
-        let last = events.last().map_or(self.position, |event| event.seq);
+    fn hold(&mut self, batch: Batch) {
+        let last = batch.frames.last().map_or(self.position, |frame| frame.seq);
         self.look = last < self.head;
-        self.look_at = self.now() + self.permit.poll_interval();
-        self.pending = events.into_iter();
+        self.look_at = batch.read_at + self.permit.poll_interval();
+        self.pending = batch.frames.into_iter();
     }
 
     fn now(&self) -> Duration {

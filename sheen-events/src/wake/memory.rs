@@ -154,6 +154,10 @@ impl Listener for MemoryListener {
             }
         })
     }
+
+    fn rings(&self) -> u64 {
+        self.sound.rings.load(Ordering::SeqCst)
+    }
 }
 
 impl Drop for MemoryListener {

@@ -74,4 +74,8 @@ pub trait Wake: Debug + Send + Sync + 'static {
 pub trait Listener: Debug + Send + 'static {
     /// Completes once the stream was rung since this listener was made or last completed.
     fn rung(&mut self) -> BoxFuture<'_, ()>;
+
+    /// How often the build was rung in this process since someone has listened to it without a break.
+    /// All listeners to one build count alike, so that one can look for all.
+    fn rings(&self) -> u64;
 }

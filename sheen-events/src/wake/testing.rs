@@ -46,6 +46,10 @@ impl Listener for Deaf {
     fn rung(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(std::future::pending())
     }
+
+    fn rings(&self) -> u64 {
+        0
+    }
 }
 
 /// Loses, doubles or passes on each ring of another channel, as its entropy says.
