@@ -5,11 +5,11 @@
 //! and medians are compared, so that what else the machine does meets both alike.
 //!
 //! `cargo bench -p benches --bench idempotency [-- rounds]`
-#![expect(clippy::print_stdout, reason = "its output is what it is for")]
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use benches::figures::{Figure, median};
 use redis::aio::MultiplexedConnection;
 use sheen_core::id::{PrincipalId, UserId};
 use sheen_core::idempotency::{
@@ -123,17 +123,20 @@ impl Timer {
     }
 }
 
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
-fn report(name: &str, mut ours: Vec<f64>, mut raw: Vec<f64>) {
-    let (ours, raw) = (median(&mut ours), median(&mut raw));
-    println!(
-        "{name:22} {ours:9.0} calls/s  by hand {raw:9.0}  ratio {:.2}",
-        ours / raw
-    );
+fn report(name: &str, ours: &[f64], raw: &[f64]) {
+    for (series, rates) in [("sheen", ours), ("floor: by hand", raw)] {
+        if !rates.is_empty() {
+            Figure {
+                work: &format!("a key begun and completed, {name}"),
+                unit: "calls/s",
+                by: "caller",
+                at: 1,
+                series,
+                value: median(rates),
+            }
+            .tell();
+        }
+    }
 }
 
 #[tokio::main(flavor = "current_thread")]
@@ -147,7 +150,7 @@ async fn main() -> Tried<()> {
     for round in 0..rounds {
         rates.push(store(&memory, round, CALLS).await?);
     }
-    println!("{:22} {:9.0} calls/s", "memory", median(&mut rates));
+    report("memory", &rates, &[]);
 
     let server = RedisServer::start()?;
     let client = redis::Client::open(server.url())?;
@@ -158,7 +161,7 @@ async fn main() -> Tried<()> {
         raw.push(raw_redis(&mut connection, round).await?);
         sheen.push(store(&ours, round, CALLS).await?);
     }
-    report("Redis", sheen, raw);
+    report("Redis", &sheen, &raw);
 
     postgres("PostgreSQL", Durability::On, rounds, CALLS_TO_DISK).await?;
     postgres("PostgreSQL, fsync off", Durability::Off, rounds, CALLS).await
@@ -178,6 +181,6 @@ async fn postgres(name: &str, durability: Durability, rounds: u32, calls: u32) -
         raw.push(raw_postgres(&pool, round, calls).await?);
         sheen.push(store(&ours, round, calls).await?);
     }
-    report(name, sheen, raw);
+    report(name, &sheen, &raw);
     Ok(())
 }

@@ -3,14 +3,14 @@
 //! statement. Not criterion's kind of benchmark: what counts is reserves a second of many callers.
 //!
 //! `cargo bench -p benches --bench ledger` prints medians of several rounds, contestants taking
-//! turns; `SHEEN_BENCH_ROUNDS` (5) says how many, and `SHEEN_BENCH_FSYNC=off` shows what is left
-//! without the disk.
+//! turns; `SHEEN_BENCH_ROUNDS` (5) says how many.
 #![expect(clippy::print_stdout, reason = "its figures are its output")]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use benches::figures::{Figure, median};
 use sheen_billing::account::{
     CreditAudit, CreditCommand, CreditPolicy, CreditStore, GroupCommit, GroupSettings,
     PgCreditStore, Reserve, ReserveOutcome,
@@ -25,6 +25,8 @@ use testkit::{Durability, PostgresServer};
 use tokio::task::JoinSet;
 
 const ACCOUNTS: usize = 10_000;
+
+const ONE_ACCOUNT: &str = "one account";
 
 /// What a function of one statement would be, written by hand over the same tables.
 const BY_HAND: &str = "
@@ -227,10 +229,11 @@ impl Zipf {
 type Rates = BTreeMap<(&'static str, usize, Way), Vec<f64>>;
 
 async fn hot(pool: &PgPool, contestants: &[Arc<Contestant>], round: usize, rates: &mut Rates) {
-    for callers in [1, 64] {
+    for callers in [1, 8, 64] {
         for contestant in contestants {
             let count = match (contestant.way, callers) {
                 (Way::Grouped, 64) => 9_000,
+                (_, 8) => 1_500,
                 _ => 1_000,
             };
             let user = format!("hot{round}-{callers}-{:?}", contestant.way);
@@ -241,7 +244,7 @@ async fn hot(pool: &PgPool, contestants: &[Arc<Contestant>], round: usize, rates
             let wishes = (0..count).map(|n| wish(&user, &format!("op{n}"))).collect();
             let rate = rate(contestant, callers, wishes).await;
             rates
-                .entry(("one account", callers, contestant.way))
+                .entry((ONE_ACCOUNT, callers, contestant.way))
                 .or_default()
                 .push(rate);
         }
@@ -249,10 +252,11 @@ async fn hot(pool: &PgPool, contestants: &[Arc<Contestant>], round: usize, rates
 }
 
 async fn spread(contestants: &[Arc<Contestant>], round: usize, rates: &mut Rates) {
-    for callers in [8, 64] {
+    for callers in [1, 8, 64] {
         for contestant in contestants {
             let mut zipf = Zipf::new(u64::try_from(round * 100 + callers).expect("a seed"));
-            let wishes = (0..3_000)
+            let count = if callers == 1 { 1_000 } else { 3_000 };
+            let wishes = (0..count)
                 .map(|n| {
                     let user = format!("z{:?}-{}", contestant.way, zipf.next());
                     wish(&user, &format!("op{round}-{callers}-{n}"))
@@ -267,24 +271,27 @@ async fn spread(contestants: &[Arc<Contestant>], round: usize, rates: &mut Rates
     }
 }
 
-fn median(rates: &mut [f64]) -> f64 {
-    rates.sort_by(f64::total_cmp);
-    rates[rates.len() / 2]
-}
-
-fn print(mut rates: Rates) {
-    let medians: BTreeMap<_, _> = rates
-        .iter_mut()
-        .map(|(key, rates)| (*key, median(rates)))
-        .collect();
-    println!("| reserves on | callers | way | a second | to FOR UPDATE | to the function |");
-    println!("|---|---:|---|---:|---:|---:|");
-    for ((work, callers, way), rate) in &medians {
-        let to = |way| rate / medians[&(*work, *callers, way)];
-        let (transaction, function) = (to(Way::ForUpdate), to(Way::Function));
-        println!(
-            "| {work} | {callers} | {way:?} | {rate:.0} | {transaction:.2}× | {function:.2}× |"
-        );
+/// On one account the floor is the transaction that locks, over many the function of one statement.
+fn tell(rates: &Rates) {
+    for ((work, callers, way), rates) in rates {
+        let hot = *work == ONE_ACCOUNT;
+        let series = match way {
+            Way::Grouped => "sheen, group commit",
+            Way::Single => "sheen, each by itself",
+            Way::ForUpdate if hot => "floor: FOR UPDATE by hand",
+            Way::ForUpdate => "FOR UPDATE by hand",
+            Way::Function if hot => "one function by hand",
+            Way::Function => "floor: one function by hand",
+        };
+        Figure {
+            work: &format!("reserves on {work}, fsync on"),
+            unit: "reserves/s",
+            by: "callers",
+            at: u64::try_from(*callers).expect("a count"),
+            series,
+            value: median(rates),
+        }
+        .tell();
     }
 }
 
@@ -292,11 +299,7 @@ async fn run() {
     let rounds = std::env::var("SHEEN_BENCH_ROUNDS")
         .ok()
         .and_then(|it| it.parse().ok());
-    let durability = match std::env::var("SHEEN_BENCH_FSYNC").as_deref() {
-        Ok("off") => Durability::Off,
-        _ => Durability::On,
-    };
-    let server = PostgresServer::start(durability).expect("a server");
+    let server = PostgresServer::start(Durability::On).expect("a server");
     let database = server.database().await.expect("a database");
     let pool = database.pool(64).await;
     migrate(&pool).await.expect("a schema");
@@ -336,7 +339,7 @@ async fn run() {
         hot(&pool, &contestants, round, &mut rates).await;
         spread(&contestants, round, &mut rates).await;
     }
-    print(rates);
+    tell(&rates);
     let audit = PgCreditStore::new(pool, policy)
         .verify_all(None, 100_000)
         .await

@@ -1,10 +1,12 @@
 //! Programs that show the family at work, and what they share.
 //!
-//! The programs are `worker` (the family as a server), `drive` (a caller that follows a build)
-//! and `sign` (the headers of one call). This library is for them alone and is not published.
+//! The programs are `worker` (the family as a server), `drive` (a caller that follows a build),
+//! `sign` (the headers of one call), `multi_process` (stores that processes share) and
+//! `custom_store` (a store of one's own). This library is for them alone and is not published.
 
 pub mod bar;
 pub mod call;
+pub mod crew;
 pub mod follow;
 pub mod preview;
 pub mod quote;

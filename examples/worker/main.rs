@@ -5,6 +5,7 @@
 
 mod builder;
 mod greeting;
+mod recommender;
 mod serve;
 mod wiring;
 

@@ -37,6 +37,10 @@ pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> 
     if !wired.runner.shutdown().await {
         tracing::warn!("a builder did not stop in time");
     }
+    // What it fails is told to streams before they end.
+    if !wired.recommender.shutdown(LAST_ANSWERS).await {
+        tracing::warn!("recommendations did not stop in time");
+    }
     wired.streams.shutdown();
     // The server is gone already if nobody listens.
     let _ = stopped.send(());

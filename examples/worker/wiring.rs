@@ -7,9 +7,11 @@ use std::sync::Arc;
 use axum::Router;
 use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
+use sheen::measuring::MeasureBuilds;
 use sheen::memory::{MemoryConfig, MemoryRooms};
+use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
-use sheen::worker::Worker;
+use sheen::worker::{SettledObserver, Worker};
 use sheen_auth::address::ForwardedFor;
 use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
 use sheen_auth::replay::MemoryReplayStore;
@@ -17,6 +19,8 @@ use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
+use sheen_axum::timing::TimingMetrics;
+use sheen_billing::estimate::{EstimateSettings, Estimator, MemorySampleStore};
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -24,15 +28,22 @@ use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
 use sheen_events::feed::Feed;
+use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
+use sheen_events::recommend::{
+    self, BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, RecommendRunner,
+    RecommendRunnerParts, Recommendations,
+};
 use sheen_events::stream::{StreamConfig, StreamService};
 
 use crate::builder::{Sites, Unpublish};
+use crate::recommender::{Lacks, Queue};
 
 /// A worker ready to serve.
 #[derive(Debug)]
 pub(crate) struct Wired {
     pub(crate) router: Router,
     pub(crate) runner: RunnerHandle,
+    pub(crate) recommender: RecommendRunner,
     pub(crate) streams: StreamService,
     /// Removed with the worker, where no folder was named.
     _previews: Option<tempfile::TempDir>,
@@ -65,50 +76,50 @@ pub(crate) fn wire(
         runtime.clone(),
     )?);
     let ring = settings.keys.ok_or("no signing key is set")?;
-    let verifier = Verifier::with_modes(ring, settings.modes)?;
+    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
+    let verifier = Verifier::with_modes(ring, settings.modes)?.accept_locale_order(true);
     let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
 
     let mut rules = MemoryConfig::default();
     rules.credits.daily_gift = settings.daily_gift;
     rules.credits.welcome_bonus = settings.welcome_bonus;
+    rules.leave_streams_open = true;
     let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
-    let worker = Arc::new(Worker::new(rooms.parts(
-        runtime.clone(),
-        runtime.clone(),
-        vec![Arc::new(Unpublish(Arc::clone(&sites)))],
-    )));
+    let (recommendations, recommender) = recommend(&rooms, &clock);
+    let (estimator, measuring) = estimator(&rooms, &clock);
+    let observers: Vec<Arc<dyn SettledObserver>> = vec![
+        Arc::new(measuring),
+        Arc::new(Unpublish(Arc::clone(&sites))),
+        Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
+    ];
+    let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
+    let worker = Arc::new(Worker::new(parts).with_estimator(estimator));
+    let family = settings.family;
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
-        preview_origin: settings
-            .family
-            .preview_origin
-            .unwrap_or_else(|| url.to_owned()),
+        preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &rooms, builder, settings.builds);
-    let streams = StreamService::new(
-        rooms.log.clone(),
-        rooms.wake.clone(),
-        runtime.clone(),
-        Arc::clone(&clock),
-        StreamConfig::default(),
-    );
-    let limits = settings
-        .family
-        .limits
-        .then(|| limits(&clock, settings.family.trusted_hops));
+    let streams = streams(&rooms, &clock);
+    let limits = family.limits.then(|| limits(&clock, family.trusted_hops));
     let app = App {
         limits,
         worker,
         gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
+        revocations: None,
+        failures: None,
         idempotency: rooms.idempotency.clone(),
         feed: Feed::new(rooms.log.clone()),
         streams: streams.clone(),
+        conversations: conversations(&clock),
+        recommendations: Some(recommendations),
+        timings: Arc::new(TimingMetrics::new()),
         credits: rooms.credits.clone(),
         grants: rooms.credits.clone(),
         accounts: rooms.credits,
         catalogue: catalogue()?,
-        allowed_origins: settings.family.allowed_origins,
+        allowed_origins: family.allowed_origins,
         clock,
         entropy,
         spawn: runtime.clone(),
@@ -119,9 +130,34 @@ pub(crate) fn wire(
     Ok(Wired {
         router,
         runner,
+        recommender,
         streams,
         _previews: previews,
     })
+}
+
+/// Estimates by what deployed builds took, and the observer that measures them.
+fn estimator(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, MeasureBuilds) {
+    let samples = Arc::new(MemorySampleStore::new());
+    let settings = EstimateSettings::default();
+    let estimator = Arc::new(Estimator::new(samples, Arc::clone(clock), settings));
+    let measuring = MeasureBuilds::new(Arc::clone(&estimator), rooms.builds.clone());
+    (estimator, measuring)
+}
+
+fn streams(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> StreamService {
+    StreamService::new(
+        rooms.log.clone(),
+        rooms.wake.clone(),
+        Arc::new(TokioRuntime),
+        Arc::clone(clock),
+        StreamConfig::default(),
+    )
+}
+
+fn conversations(clock: &Arc<dyn Clock>) -> Conversations {
+    let config = MemoryMessageConfig::default();
+    Conversations::new(Arc::new(MemoryMessageStore::new(Arc::clone(clock), config)))
 }
 
 /// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then
@@ -131,6 +167,32 @@ fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
     let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
     let limits = Limits::new(limiter, LimitTable::wire());
     Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
+}
+
+/// Records of recommendations: the last builds', 64 KiB each at the most.
+const RECOMMENDATIONS: usize = 10_000;
+
+/// Recommendations over the memory rooms, and what works on them.
+fn recommend(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Recommendations, RecommendRunner) {
+    let limits = QueueLimits::default();
+    let store = MemoryRecommendStore::new(Arc::clone(clock), limits, RECOMMENDATIONS);
+    let store = Arc::new(store);
+    let service = Recommendations::new(RecommendParts {
+        store: store.clone(),
+        queue: store,
+        log: rooms.log.clone(),
+        tokens: Arc::new(BuildTokens::new(rooms.builds.clone())),
+        wake: rooms.wake.clone(),
+        limits,
+    });
+    let runner = recommend::run(RecommendRunnerParts {
+        service: service.clone(),
+        provider: Arc::new(Lacks(rooms.builds.clone())),
+        builds: Arc::new(Queue(rooms.builds.clone())),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+    });
+    (service, runner)
 }
 
 fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::TempDir>), Error> {

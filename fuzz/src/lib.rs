@@ -8,10 +8,14 @@
 mod auth;
 mod core;
 mod events;
+mod limits;
+mod urls;
 
 pub use auth::{canonical_query, signature, timestamp, token};
 pub use core::{file_path, ids, locale, suggest};
 pub use events::{cursor, frame};
+pub use limits::{client_address, limit_headers};
+pub use urls::signed_url;
 
 /// A target by its name, which is also its program's and its corpus's.
 pub type Target = (&'static str, fn(&[u8]));
@@ -19,12 +23,15 @@ pub type Target = (&'static str, fn(&[u8]));
 /// Every target.
 pub const TARGETS: &[Target] = &[
     ("canonical_query", canonical_query),
+    ("client_address", client_address),
     ("cursor", cursor),
     ("file_path", file_path),
     ("frame", frame),
     ("ids", ids),
+    ("limit_headers", limit_headers),
     ("locale", locale),
     ("signature", signature),
+    ("signed_url", signed_url),
     ("suggest", suggest),
     ("timestamp", timestamp),
     ("token", token),

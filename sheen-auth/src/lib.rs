@@ -8,7 +8,10 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod address;
+mod guard;
 pub mod limit;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod replay;
 pub mod signature;
 pub mod signed_url;

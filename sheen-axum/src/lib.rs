@@ -1,8 +1,8 @@
 //! A worker over HTTP: layers, extractors and routers for axum.
 //!
 //! [`router`] is the whole family behind one `Router`, [`router_with`] beside routes of your own. Each layer is of use alone:
-//! [`request_id`], [`timing`], [`mod@panic`], [`signature`], [`limit`], [`idempotency`],
-//! [`cors`]. [`problem`] is the only place where an error becomes a status.
+//! [`request_id`], [`timing`], [`mod@panic`], [`signature`], [`signed_url`], [`limit`],
+//! [`idempotency`], [`cors`]. [`problem`] is the only place where an error becomes a status.
 //!
 //! A call passes request id, timing, panic guard, signature, [its user](signature::Caller), limit,
 //! key, handler, in this order, which is the order of refusals of wire.md §15.
@@ -16,8 +16,10 @@ pub mod panic;
 pub mod problem;
 mod query;
 pub mod request_id;
+mod revocation;
 mod routes;
 pub mod signature;
+pub mod signed_url;
 pub mod timing;
 
 pub use routes::{App, router, router_with};

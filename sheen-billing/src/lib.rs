@@ -5,3 +5,4 @@ pub mod estimate;
 pub mod package;
 #[cfg(feature = "postgres")]
 pub mod postgres;
+pub mod price;

@@ -30,3 +30,15 @@ async fn harness(policy: CreditPolicy) -> CreditHarness {
 }
 
 sheen_billing::credit_store_conformance!(harness);
+
+mod samples {
+    use std::sync::Arc;
+
+    use sheen_billing::estimate::{MemorySampleStore, SampleStore};
+
+    async fn store() -> Arc<dyn SampleStore> {
+        Arc::new(MemorySampleStore::new())
+    }
+
+    sheen_billing::sample_store_conformance!(store);
+}

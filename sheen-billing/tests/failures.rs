@@ -3,8 +3,8 @@
 //! Lines that a clause of the conformance suite shows on any store are named there: R1 and R8 by
 //! c01 and r3, R2 and R5 by c04, R3 by c01 and c03, R4 and R17 by c08, R6 by c09, R7 by c15, R9 by
 //! c05 and c14, R10 by c07, R12 by c06 and s2, R14 by c02, R15 by c09 and c10, R22 by g2, D7 by
-//! c03, D8 by r1. Refunds (R21), price tables (M3 of models, M5) and row locks (R19) have no place
-//! in a ledger of whole seconds in memory.
+//! c03, D8 by r1, R21 by g4 to g6, M5 by r4 and `price`. Row locks (R19) have no place in a ledger
+//! in memory.
 #![allow(clippy::unwrap_used, reason = "helpers of tests may fail by panic")]
 
 use std::sync::Arc;
@@ -247,12 +247,14 @@ fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
     state.expire(now.plus(Reserve::DEFAULT_TTL), 10).unwrap();
     let account = state.accounts().next().unwrap();
     let ends = ids.each_ref().map(|id| account.hold(id).unwrap().state);
-    let wanted = [
-        HoldState::Committed,
-        HoldState::Released,
-        HoldState::Expired,
-    ];
-    assert_eq!(ends, wanted);
+    assert!(matches!(
+        ends,
+        [
+            HoldState::Committed { .. },
+            HoldState::Released,
+            HoldState::Expired
+        ]
+    ));
     assert_eq!(account.open_holds(), 0);
 
     let refused = wish("refused", 101);

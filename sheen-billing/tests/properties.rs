@@ -9,8 +9,9 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sheen_billing::account::{
     AccountView, Bucket, Commit, CommitOutcome, CreditCommand, CreditOutcome, CreditPolicy,
-    CreditState, Entry, Extend, Place, Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve,
-    ReserveOutcome, Totals, decide::Account, decide::HoldState,
+    CreditState, Entry, Extend, Overage, Place, Purchase, PurchaseOutcome, Refund, RefundOf,
+    RefundOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome, Totals, decide::Account,
+    decide::HoldState,
 };
 use sheen_core::id::{OperationId, PaymentId, ProjectId, ReservationId, UserId};
 use sheen_core::seconds::Seconds;
@@ -22,6 +23,7 @@ const USERS: u8 = 3;
 enum Op {
     Do(CreditCommand),
     Credit(Purchase),
+    Refund(Refund),
     Sweep(u32),
     Time(i64),
     ToMidnight(i64),
@@ -61,6 +63,9 @@ fn command() -> impl Strategy<Value = CreditCommand> {
             |(who, operation, n, project, ttl)| {
                 let mut reserve = Reserve::new(user(who), op(operation), seconds(n));
                 reserve.ttl = Duration::from_secs(ttl);
+                if n % 3 == 0 {
+                    reserve.overage = Overage::Reject;
+                }
                 reserve.project = ["p0", "p1"]
                     .get(usize::from(project))
                     .map(|id| ProjectId::parse(id).unwrap());
@@ -86,6 +91,14 @@ fn operation() -> impl Strategy<Value = Op> {
             let payment = PaymentId::parse(&format!("pay{payment}")).unwrap();
             Op::Credit(Purchase::new(user(who), payment, seconds(n)))
         }),
+        1 => (0..USERS, 0..64u8, 0..64u8, 1..200u32).prop_map(|(who, target, operation, n)| {
+            let hold = hold(who, target);
+            Op::Refund(Refund::of_charge(user(who), op(operation), hold, seconds(n)))
+        }),
+        1 => (0..USERS, 0..200u8, 0..64u8, 1..400u32).prop_map(|(who, payment, operation, n)| {
+            let payment = PaymentId::parse(&format!("pay{payment}")).unwrap();
+            Op::Refund(Refund::of_purchase(user(who), op(operation), payment, seconds(n)))
+        }),
         1 => (0..5u32).prop_map(Op::Sweep),
         2 => (0..1_800_000i64).prop_map(Op::Time),
         1 => (-600_000..0i64).prop_map(Op::Time),
@@ -109,7 +122,7 @@ fn moved(now: Timestamp, op: &Op) -> Timestamp {
         Op::Time(by) => Timestamp::from_millis(now.as_millis() + by),
         // One or two milliseconds around the end of the day.
         Op::ToMidnight(by) => Timestamp::from_millis(now.day().end().as_millis() + by),
-        Op::Do(_) | Op::Credit(_) | Op::Sweep(_) => now,
+        Op::Do(_) | Op::Credit(_) | Op::Refund(_) | Op::Sweep(_) => now,
     }
 }
 
@@ -239,9 +252,11 @@ impl Books {
                         of_hold += n;
                     }
                 }
-                HoldState::Committed => {
-                    let charged = self.charged.get(&hold.reservation);
-                    of_hold = charged.copied().unwrap_or_default();
+                HoldState::Committed { charged, refunded } => {
+                    let entered = self.charged.get(&hold.reservation);
+                    of_hold = entered.copied().unwrap_or_default();
+                    assert_eq!(i128::from(charged.sum().unwrap().get()), of_hold);
+                    assert!(charged.checked_sub(&refunded).is_some(), "{hold:?}");
                 }
                 _ => {}
             }
@@ -308,6 +323,19 @@ fn step(state: &mut CreditState, now: Timestamp, op: &Op) {
                 }
                 PurchaseOutcome::AlreadyCredited(balance) => assert_eq!(balance, shown),
                 refused => assert_eq!(refused, PurchaseOutcome::OperationConflict),
+            }
+        }
+        Op::Refund(refund) => {
+            let shown = state.view(now, &refund.user).unwrap().balance;
+            let written = state.totals(None).unwrap();
+            match state.refund(now, refund).unwrap() {
+                RefundOutcome::Refunded(done) => {
+                    let sum = shown.total.checked_add(done.returned);
+                    let less = shown.total.checked_sub(refund.seconds);
+                    let total = Some(done.balance.total);
+                    assert!(total == sum || done.returned.is_zero() && total == less);
+                }
+                _ => assert_eq!(state.totals(None).unwrap(), written, "nothing is written"),
             }
         }
         Op::Sweep(limit) => {
@@ -433,6 +461,13 @@ fn renamed(op: Op, life: u32) -> Op {
         Op::Do(CreditCommand::Extend(mut it)) => {
             it.reservation = in_life(&it.reservation, life);
             Op::Do(CreditCommand::Extend(it))
+        }
+        Op::Refund(mut it) => {
+            it.operation = rename(&it.operation);
+            if let RefundOf::Charge(reservation) = &it.of {
+                it.of = RefundOf::Charge(in_life(reservation, life));
+            }
+            Op::Refund(it)
         }
         other => other,
     }

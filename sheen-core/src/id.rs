@@ -153,6 +153,10 @@ ids! {
     EntryId, 128;
     /// A process that builds, unique per process start: two replicas never share one.
     WorkerId, 128;
+    /// A service's lasting name for one observer of settled builds.
+    ObserverId, 128;
+    /// One message of a project's conversation.
+    MessageId, 128;
 }
 
 /// Formats 16 random bytes as a version 4 UUID (RFC 9562).
@@ -194,6 +198,7 @@ generated! {
     BuildId, "bld_";
     VersionId, "ver_";
     WorkerId, "wrk_";
+    MessageId, "msg_";
 }
 
 impl BuildSessionId {

@@ -5,8 +5,11 @@
 
 pub mod feed;
 pub mod log;
+pub mod message;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod reader;
+pub mod recommend;
 pub mod stream;
+pub mod timing;
 pub mod wake;

@@ -90,7 +90,9 @@
 
 pub mod admission;
 pub mod builder;
+pub mod measuring;
 pub mod memory;
+pub mod recommending;
 pub mod runner;
 mod stop;
 pub mod worker;

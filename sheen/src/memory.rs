@@ -37,6 +37,9 @@ pub struct MemoryConfig {
     pub records: usize,
     /// The bounds of the event log.
     pub log: MemoryLogConfig,
+    /// Whether the streams of settled builds stay open until recommendations have settled too:
+    /// then [`EndStreams`](crate::recommending::EndStreams) must be among the observers.
+    pub leave_streams_open: bool,
 }
 
 impl Default for MemoryConfig {
@@ -51,6 +54,7 @@ impl Default for MemoryConfig {
             accounts: 100_000,
             records: 100_000,
             log: MemoryLogConfig::default(),
+            leave_streams_open: false,
         }
     }
 }
@@ -96,13 +100,17 @@ impl MemoryRooms {
             Arc::clone(&entropy),
             config.log,
         ));
-        let admission = Arc::new(MemoryAdmission::new(
+        let mut admission = MemoryAdmission::new(
             Arc::clone(&clock),
             Arc::clone(&idempotency),
             Arc::clone(&builds),
             Arc::clone(&credits),
             Arc::clone(&log),
-        ));
+        );
+        if config.leave_streams_open {
+            admission = admission.leave_streams_open();
+        }
+        let admission = Arc::new(admission);
         let wake = Arc::new(MemoryWake::new());
         Self {
             idempotency,

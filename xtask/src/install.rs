@@ -28,6 +28,33 @@ pub(crate) fn install(house: &House, steps: &mut Steps) -> Outcome {
     install_packages(&missing, steps)
 }
 
+/// What single proofs need beside that: programs, and the packages that hold them.
+pub(crate) const BESIDE: &[(&str, &[(&str, &str)])] = &[
+    ("nginx", &[("nginx", "nginx")]),
+    (
+        "browser",
+        &[
+            ("chromium", "chromium"),
+            ("chromedriver", "chromium-driver"),
+        ],
+    ),
+];
+
+/// Makes sure that the machine has what the proof called `proof` needs.
+pub(crate) fn install_for(proof: &str, steps: &mut Steps) -> Outcome {
+    let missing: Vec<_> = BESIDE
+        .iter()
+        .filter(|(name, _)| *name == proof)
+        .flat_map(|(_, programs)| *programs)
+        .filter(|(program, _)| in_path(program).is_none())
+        .map(|(_, package)| *package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    install_packages(&missing, steps)
+}
+
 fn install_packages(packages: &[&str], steps: &mut Steps) -> Outcome {
     let by_hand = format!("apt-get install -y {}", packages.join(" "));
     if in_path("apt-get").is_none() {
@@ -85,7 +112,7 @@ fn is_root() -> bool {
         .is_ok_and(|output| output.stdout.trim_ascii() == b"0")
 }
 
-fn answers(command: &mut Command) -> bool {
+pub(crate) fn answers(command: &mut Command) -> bool {
     command
         .stdout(Stdio::null())
         .stderr(Stdio::null())

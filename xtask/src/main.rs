@@ -1,6 +1,8 @@
-//! Tasks of the house: `cargo xtask test`, `cargo xtask prove` and `cargo xtask bench`.
+//! Tasks of the house: `cargo xtask test`, `prove`, `bench` and `contracts`.
 
 mod bench;
+mod contracts;
+mod fuzz;
 mod install;
 mod prove;
 mod run;
@@ -13,7 +15,9 @@ usage: cargo xtask TASK
 
   test           install what is missing, then everything that must pass
   prove [NAME…]  the long proofs, all or those named
-  bench          run the benchmarks and write their tables into docs/performance.md
+  bench [NAME…]  run the benchmarks and write what they measured into docs/performance.md, or
+                 run those named and show it
+  contracts      write the clauses of every store into docs/contracts.md
 
 proofs:
 ";
@@ -23,14 +27,15 @@ fn main() -> ExitCode {
     let task = arguments.next();
     let rest: Vec<String> = arguments.collect();
     let usage = format!("{USAGE}{}", prove::list());
-    if let (Some("test" | "bench"), Some(unknown)) = (task.as_deref(), rest.first()) {
+    if let (Some("test" | "contracts"), Some(unknown)) = (task.as_deref(), rest.first()) {
         eprintln!("unknown argument: {unknown}\n\n{usage}");
         return ExitCode::from(2);
     }
     let outcome = match task.as_deref() {
         Some("test") => run::House::find().and_then(|house| test::test(&house)),
         Some("prove") => run::House::find().and_then(|house| prove::prove(&house, &rest)),
-        Some("bench") => run::House::find().and_then(|house| bench::bench(&house)),
+        Some("bench") => run::House::find().and_then(|house| bench::bench(&house, &rest)),
+        Some("contracts") => run::House::find().and_then(|house| contracts::contracts(&house)),
         Some("help" | "--help" | "-h") => {
             eprintln!("{usage}");
             return ExitCode::SUCCESS;

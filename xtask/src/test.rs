@@ -85,6 +85,13 @@ fn clippy(house: &House, steps: &mut Steps) -> Outcome {
             .cargo(&["clippy", "--workspace", "--all-targets", "--all-features"])
             .args(DENY),
     )?;
+    // No test run has it, since it needs programs that are installed for it: see prove.rs.
+    steps.run(
+        "clippy of the proofs with other programs",
+        house
+            .cargo(&["clippy", "-p", "examples", "--test", "proofs"])
+            .args(DENY),
+    )?;
     // One crate at a time: together, what one crate switches on would be on for all of them.
     for library in house.libraries()? {
         steps.run(

@@ -32,7 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("xtask", &[]),
 ];
 /// Programs: they may use everything, and nothing uses them.
-const PROGRAMS: &[&str] = &["benches", "examples"];
+const PROGRAMS: &[&str] = &["benches", "custom_store", "examples"];
 /// The only rooms that know HTTP.
 const KNOW_HTTP: &[&str] = &["sheen-axum"];
 const HTTP: &[&str] = &["axum", "http", "httparse", "hyper", "reqwest", "tower"];

@@ -6,9 +6,11 @@
 //! 3. A build command, where there is one, runs in that folder without the worker's secrets; its
 //!    exit code decides, and a cancel leaves none of its processes behind.
 //! 4. A site is published whole, by one rename, or not at all.
+//! 5. What its pages lack is recommended ([`lacks`]).
 
 pub mod build;
 pub mod check;
 pub mod command;
 pub mod folder;
+pub mod lacks;
 mod links;

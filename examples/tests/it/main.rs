@@ -2,8 +2,13 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builds;
+mod cutter;
 mod drive;
+mod interop;
+mod multi_process;
+mod old_readers;
 mod shutdown;
 mod starts;
 mod streams;
 mod support;
+mod talk;

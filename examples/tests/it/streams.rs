@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::support::{Front, WorkerProcess};
 
 /// Reads a stream until `enough` says so or it ends; gives the event blocks it saw whole.
-async fn read_until(
+pub(crate) async fn read_until(
     request: reqwest::RequestBuilder,
     mut enough: impl FnMut(&[(String, Option<u64>, Value)]) -> bool,
 ) -> Vec<(String, Option<u64>, Value)> {

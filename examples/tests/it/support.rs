@@ -131,7 +131,7 @@ impl Answer {
 }
 
 impl Front {
-    fn new(url: &str) -> Self {
+    pub(crate) fn new(url: &str) -> Self {
         let secret = Secret::new(SECRET).unwrap();
         let key = SigningKey::new(
             KeyId::parse("default").unwrap(),

@@ -1,18 +1,16 @@
 //! Asking a store, and what holds when it does not answer.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
-use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::error::StoreError;
 use sheen_core::runtime::Sleep;
 
 use super::store::LimitStore;
 use super::types::{LimitKey, Quotas, Standing, TakeOutcome};
+use crate::guard::{Guard, guarded};
 
 /// What holds for calls that the store cannot judge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,15 +48,10 @@ type Hook = dyn Fn(&StoreError) + Send + Sync;
 pub struct Limiter {
     store: Arc<dyn LimitStore>,
     on_failure: OnFailure,
-    guard: Option<(Arc<dyn Sleep>, Duration)>,
+    guard: Option<Guard>,
     failures: Arc<AtomicU64>,
     hook: Option<Arc<Hook>>,
 }
-
-/// The store took longer than it may.
-#[derive(Debug, thiserror::Error)]
-#[error("no answer within {0:?}")]
-struct Stalled(Duration);
 
 impl Limiter {
     /// Limits of `store`.
@@ -76,7 +69,7 @@ impl Limiter {
     /// A store that has not answered after `limit` has failed. For stores across a network.
     #[must_use]
     pub fn within(mut self, limit: Duration, sleep: Arc<dyn Sleep>) -> Self {
-        self.guard = Some((sleep, limit));
+        self.guard = Some(Guard::new(limit, sleep));
         self
     }
 
@@ -95,20 +88,20 @@ impl Limiter {
 
     /// Takes `cost` of every quota of `key`, or of none.
     pub async fn take(&self, key: &LimitKey<'_>, quotas: &Quotas, cost: u32) -> Verdict {
-        let taken = self.guarded(self.store.take(key, quotas, cost)).await;
+        let taken = guarded(self.guard.as_ref(), self.store.take(key, quotas, cost)).await;
         self.verdict(taken)
     }
 
     /// What [`Self::take`] would say; nothing is taken.
     pub async fn peek(&self, key: &LimitKey<'_>, quotas: &Quotas, cost: u32) -> Verdict {
-        let seen = self.guarded(self.store.peek(key, quotas, cost)).await;
+        let seen = guarded(self.guard.as_ref(), self.store.peek(key, quotas, cost)).await;
         self.verdict(seen)
     }
 
     /// Gives back what a call took that came to nothing. `None` when the store failed, which is
     /// counted like any failure.
     pub async fn refund(&self, key: &LimitKey<'_>, quotas: &Quotas, cost: u32) -> Option<Standing> {
-        let given = self.guarded(self.store.refund(key, quotas, cost)).await;
+        let given = guarded(self.guard.as_ref(), self.store.refund(key, quotas, cost)).await;
         given.inspect_err(|error| self.count(error)).ok()
     }
 
@@ -132,30 +125,6 @@ impl Limiter {
                 }
             }
         }
-    }
-
-    async fn guarded<T>(
-        &self,
-        step: impl Future<Output = Result<T, StoreError>>,
-    ) -> Result<T, StoreError> {
-        let Some((sleep, limit)) = &self.guard else {
-            return step.await;
-        };
-        let mut step = pin!(step);
-        let mut nap = sleep.sleep(*limit);
-        poll_fn(|cx| {
-            if let Poll::Ready(done) = step.as_mut().poll(cx) {
-                return Poll::Ready(done);
-            }
-            nap.as_mut().poll(cx).map(|()| {
-                let stalled = Stalled(*limit);
-                Err(StoreError::with_source(
-                    StoreErrorKind::OutcomeUnknown,
-                    stalled,
-                ))
-            })
-        })
-        .await
     }
 }
 

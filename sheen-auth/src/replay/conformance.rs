@@ -1,20 +1,21 @@
 //! What every replay store must show, one case a clause of [`ReplayStore`].
 //!
 //! ```
-//! use std::{sync::Arc, time::Duration};
+//! use std::sync::Arc;
 //! use sheen_auth::replay::{MemoryReplayStore, conformance::Harness};
-//! use sheen_core::time::{Clock, ManualClock, Timestamp};
+//! use sheen_core::time::{Advance, Clock, ManualClock, Timestamp};
 //!
 //! fn harness() -> Harness {
 //!     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
 //!     let store = Arc::new(MemoryReplayStore::new(clock.clone(), 500));
-//!     let moved = clock.clone();
-//!     Harness::new(store, move || clock.now(), move |by: Duration| moved.advance(by)).bounded(500)
+//!     let advance = Advance::manual(clock.clone());
+//!     Harness::new(store, move || clock.now(), advance).bounded(500)
 //! }
 //! sheen_auth::replay_store_conformance!(harness());
 //! # fn main() {}
 //! ```
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use sheen_core::error::StoreErrorKind;
 use sheen_core::id::PrincipalId;
 use sheen_core::runtime::BoxFuture;
-use sheen_core::time::Timestamp;
+use sheen_core::time::{Advance, Timestamp};
 
 use super::store::ReplayStore;
 use super::types::{Claim, ClaimOutcome, MARK_LIFE, Once, V1Mark};
@@ -34,7 +35,7 @@ type Race = Box<dyn Fn(Tasks) -> BoxFuture<'static, Vec<ClaimOutcome>> + Send + 
 pub struct Harness {
     store: Arc<dyn ReplayStore>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    advance: Box<dyn Fn(Duration) + Send + Sync>,
+    advance: Advance,
     race: Race,
     capacity: Option<usize>,
 }
@@ -44,12 +45,12 @@ impl Harness {
     pub fn new(
         store: Arc<dyn ReplayStore>,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
-        advance: impl Fn(Duration) + Send + Sync + 'static,
+        advance: Advance,
     ) -> Self {
         Self {
             store,
             now: Box::new(now),
-            advance: Box::new(advance),
+            advance,
             race: Box::new(|tasks| {
                 Box::pin(async {
                     let mut outcomes = Vec::new();
@@ -171,7 +172,7 @@ pub async fn c03_a_claim_is_known_to_its_last_instant(h: Harness) {
         assert_eq!(h.claim(claim).await, ClaimOutcome::Claimed);
         let until = claim.remember_until().since(start);
         for step in [until / 2, until - until / 2 - INSTANT, INSTANT] {
-            (h.advance)(step);
+            h.advance.by(step).await;
             let other = format!("another-nonce-{ahead}-{}", (h.now)().as_millis());
             h.claim(Claim::new(&web, Once::Nonce(&other), (h.now)()))
                 .await;
@@ -190,7 +191,7 @@ pub async fn c04_a_claim_is_forgotten_in_the_end(h: Harness) {
     for once in [NONCE, Once::RequestId("req_1")] {
         let first = Claim::new(&web, once, (h.now)());
         assert_eq!(h.claim(first).await, ClaimOutcome::Claimed);
-        (h.advance)(Duration::from_secs(3600));
+        h.advance.by(Duration::from_secs(3600)).await;
         let again = Claim::new(&web, once, (h.now)());
         assert_eq!(h.claim(again).await, ClaimOutcome::Claimed);
     }
@@ -201,9 +202,9 @@ pub async fn c05_what_may_have_been_forgotten_is_too_old(h: Harness) {
     let web = principal("web");
     let claim = Claim::new(&web, NONCE, (h.now)());
     assert_eq!(h.claim(claim).await, ClaimOutcome::Claimed);
-    (h.advance)(NONCE.keep() + INSTANT);
+    h.advance.by(NONCE.keep() + INSTANT).await;
     assert_eq!(h.claim(claim).await, ClaimOutcome::TooOld);
-    (h.advance)(Duration::from_secs(86_400));
+    h.advance.by(Duration::from_secs(86_400)).await;
     assert_eq!(h.claim(claim).await, ClaimOutcome::TooOld);
     let never_seen = Claim::new(
         &web,
@@ -220,13 +221,13 @@ pub async fn c06_a_mark_lives_ten_minutes_from_its_last_setting(h: Harness) {
     let first = Claim::new(&web, NONCE, (h.now)()).with_mark(Some(MARK));
     assert_eq!(h.claim(first).await, ClaimOutcome::Claimed);
     assert!(h.marked(&web, MARK).await);
-    (h.advance)(Duration::from_secs(400));
+    h.advance.by(Duration::from_secs(400)).await;
     let again = Once::Nonce("nonce-some-time-after");
     let second = Claim::new(&web, again, (h.now)()).with_mark(Some(MARK));
     assert_eq!(h.claim(second).await, ClaimOutcome::Claimed);
-    (h.advance)(MARK_LIFE);
+    h.advance.by(MARK_LIFE).await;
     assert!(h.marked(&web, MARK).await, "its last instant is included");
-    (h.advance)(INSTANT);
+    h.advance.by(INSTANT).await;
     assert!(!h.marked(&web, MARK).await);
 }
 
@@ -297,13 +298,100 @@ pub async fn c10_a_full_store_refuses_and_forgets_nothing(h: Harness) {
         let claim = Claim::new(&web, Once::Nonce(nonce), at);
         assert_eq!(h.claim(claim).await, ClaimOutcome::Replayed);
     }
-    (h.advance)(Duration::from_secs(3600));
+    h.advance.by(Duration::from_secs(3600)).await;
     let later = Claim::new(&web, Once::Nonce("one-nonce-too-many"), (h.now)());
     assert_eq!(
         h.claim(later).await,
         ClaimOutcome::Claimed,
         "time makes room"
     );
+}
+
+/// Numbers that are the same in every run.
+struct Numbers(u64);
+
+impl Numbers {
+    fn below(&mut self, end: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005);
+        self.0 = self.0.wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % end
+    }
+}
+
+/// What was spent or marked, until when. Long after that it may be known or not (C4).
+#[derive(Default)]
+struct Model(BTreeMap<(usize, u64), Timestamp>);
+
+/// How long after its end an entry may still be known.
+const LINGER: Duration = Duration::from_secs(3600);
+
+impl Model {
+    /// What a claim may come to: one outcome, or either of two.
+    fn expect(&self, thing: (usize, u64), claim: &Claim<'_>, now: Timestamp) -> [ClaimOutcome; 2] {
+        use ClaimOutcome::{Claimed, Replayed, TooOld};
+        if claim.remember_until() < now {
+            return [TooOld; 2];
+        }
+        match self.0.get(&thing) {
+            Some(until) if now <= *until => [Replayed; 2],
+            Some(until) if now <= until.plus(LINGER) => [Replayed, Claimed],
+            _ => [Claimed; 2],
+        }
+    }
+}
+
+/// Random steps under a clock that goes forward, beside the obvious model of C1–C9.
+pub async fn c11_random_steps_agree_with_the_contract(h: Harness) {
+    let principals = ["web", "app"].map(principal);
+    let (mut spent, mut marks) = (Model::default(), Model::default());
+    let (start, mut numbers) = ((h.now)(), Numbers(7));
+    let mut outcomes = [0_u32; 3];
+    for _ in 0..400 {
+        let now = (h.now)();
+        let who = usize::from(numbers.below(2) == 1);
+        let (text, is_nonce) = (numbers.below(12), numbers.below(3) > 0);
+        let mark = V1Mark::from_bytes([u8::try_from(text % 5).unwrap_or(0); 32]);
+        match numbers.below(10) {
+            0..=5 => {
+                let nonce = format!("nonce-{text:010}");
+                let once = match is_nonce {
+                    true => Once::Nonce(&nonce),
+                    false => Once::RequestId(&nonce),
+                };
+                let window = u64::try_from(once.window().as_millis()).unwrap_or(0);
+                let early = Duration::from_millis(numbers.below(window * 2));
+                // What was signed before a store began is C5's.
+                let signed_at = now.plus(once.window()).minus(early).max(start);
+                let with = (numbers.below(2) == 0).then_some(mark);
+                let claim = Claim::new(&principals[who], once, signed_at).with_mark(with);
+                let thing = (who, text * 2 + u64::from(is_nonce));
+                let outcome = h.claim(claim).await;
+                let expected = spent.expect(thing, &claim, now);
+                assert!(
+                    expected.contains(&outcome),
+                    "{outcome:?}, not {expected:?}: {claim:?}"
+                );
+                outcomes[outcome as usize] += 1;
+                if outcome == ClaimOutcome::Claimed {
+                    spent.0.insert(thing, claim.remember_until());
+                    if with.is_some() {
+                        marks.0.insert((who, text % 5), now.plus(MARK_LIFE));
+                    }
+                }
+            }
+            6 | 7 => {
+                let known = marks.0.get(&(who, text % 5));
+                let expected = known.is_some_and(|until| now <= *until);
+                assert_eq!(h.marked(&principals[who], mark).await, expected, "at {now}");
+            }
+            step => {
+                let most = if step == 8 { 200_000 } else { 3_000_000 };
+                let by = Duration::from_millis(numbers.below(most));
+                h.advance.by(by).await;
+            }
+        }
+    }
+    assert!(outcomes[1] > 10 && outcomes[2] > 10, "{outcomes:?}");
 }
 
 /// Expands to one `#[tokio::test]` for each clause of
@@ -323,6 +411,7 @@ macro_rules! replay_store_conformance {
             c08_a_refused_claim_writes_nothing
             c09_marks_of_two_principals_never_meet
             c10_a_full_store_refuses_and_forgets_nothing
+            c11_random_steps_agree_with_the_contract
         }
     };
     (@cases $harness:expr; $($case:ident)*) => {$(

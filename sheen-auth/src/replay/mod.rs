@@ -31,12 +31,23 @@
     reason = "a case panics where a store breaks its contract"
 )]
 pub mod conformance;
+mod decide;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
+#[cfg(any(feature = "postgres", feature = "redis"))]
+mod shared;
 mod store;
 #[cfg(test)]
 mod tests;
 mod types;
 
 pub use memory::{MemoryReplayStore, ReplayState};
+#[cfg(feature = "postgres")]
+pub use postgres::PgReplayStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisReplayStore;
 pub use store::ReplayStore;
 pub use types::{Claim, ClaimOutcome, MARK_LIFE, Once, V1Mark};

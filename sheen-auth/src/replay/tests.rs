@@ -6,7 +6,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use sheen_core::error::StoreErrorKind;
 use sheen_core::id::PrincipalId;
-use sheen_core::time::{Clock, ManualClock, Timestamp};
+use sheen_core::time::{Advance, Clock, ManualClock, Timestamp};
 
 use super::conformance::Harness;
 use super::{Claim, ClaimOutcome, MemoryReplayStore, Once, V1Mark};
@@ -20,8 +20,8 @@ fn clock() -> Arc<ManualClock> {
 fn harness() -> Harness {
     let clock = clock();
     let store = Arc::new(MemoryReplayStore::new(clock.clone(), CAPACITY));
-    let moved = clock.clone();
-    Harness::new(store, move || clock.now(), move |by| moved.advance(by)).bounded(CAPACITY)
+    let advance = Advance::manual(clock.clone());
+    Harness::new(store, move || clock.now(), advance).bounded(CAPACITY)
 }
 
 mod memory {

@@ -99,6 +99,6 @@ pub use modes::{Mode, ModeError, Modes};
 pub use query::{QueryNotUtf8, canonical_query};
 pub use readiness::{KeyReadiness, Readiness};
 pub use rollout::{Switch, SwitchError};
-pub use service::{Examined, Fallback, FallbackWitness, Gate};
+pub use service::{Examined, Fallback, FallbackWitness, Gate, GateObserver};
 pub use sign::{SignError, SignedHeaders, Signer};
 pub use types::{Checked, Headers, Outcome, Refusal, Report, Request, Scheme, Verified};

@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{KeyId, PrincipalId};
+use sheen_core::runtime::Sleep;
 use sheen_core::time::Clock;
 
 use super::decide::{Scratch, Verifier};
@@ -12,6 +14,7 @@ use super::modes::Mode;
 use super::readiness::{Counts, Readiness};
 use super::rollout::{self, Switch, SwitchError};
 use super::types::{Checked, Refusal, Report, Request, Scheme, Verified};
+use crate::guard::{Guard, guarded};
 use crate::replay::{ClaimOutcome, ReplayStore};
 
 /// Lets requests in: once each, where their scheme can tell. Counts what it sees, and takes changes
@@ -23,6 +26,8 @@ pub struct Gate {
     clock: Arc<dyn Clock>,
     counts: Counts,
     timestamp_only: Option<Arc<dyn FallbackWitness>>,
+    guard: Option<Guard>,
+    observers: Vec<Arc<dyn GateObserver>>,
 }
 
 /// What came of a request at the door, for those who report it.
@@ -35,6 +40,12 @@ pub struct Examined {
     pub verdict: Result<Verified, Refusal>,
     /// How the replay store failed, when it did.
     pub store_error: Option<StoreError>,
+}
+
+/// Is told what came of each request at the door, to count or log it. Must not block.
+pub trait GateObserver: fmt::Debug + Send + Sync + 'static {
+    /// It was examined, and got in or not.
+    fn examined(&self, examined: &Examined);
 }
 
 /// A request that got in by its timestamp alone.
@@ -67,7 +78,24 @@ impl Gate {
             replay,
             clock,
             timestamp_only: None,
+            guard: None,
+            observers: Vec::new(),
         }
+    }
+
+    /// Also tells `observer` of every request.
+    #[must_use]
+    pub fn observed_by(mut self, observer: Arc<dyn GateObserver>) -> Self {
+        self.observers.push(observer);
+        self
+    }
+
+    /// A replay store that has not answered after `limit` has failed. For stores across a network:
+    /// a call then waits no longer than this for either of its two questions.
+    #[must_use]
+    pub fn within(mut self, limit: Duration, sleep: Arc<dyn Sleep>) -> Self {
+        self.guard = Some(Guard::new(limit, sleep));
+        self
     }
 
     /// Lets in by their fresh timestamp alone what the store cannot be asked about, for as long as
@@ -170,11 +198,15 @@ impl Gate {
         };
         let outcome = verdict.as_ref().map(|_| ()).map_err(|refusal| *refusal);
         self.counts.record(&self.verifier, &report, outcome, now);
-        Examined {
+        let examined = Examined {
             report,
             verdict,
             store_error,
+        };
+        for observer in &self.observers {
+            observer.examined(&examined);
         }
+        examined
     }
 
     async fn let_in(
@@ -224,15 +256,16 @@ impl Gate {
 
     /// Asks the store what the signature alone cannot tell.
     async fn spend(&self, checked: &Checked<'_>) -> Result<Result<(), Refusal>, StoreError> {
+        let guard = self.guard.as_ref();
         if let Some(mark) = &checked.look_up
-            && self.replay.v1_marked(checked.principal, mark).await?
+            && guarded(guard, self.replay.v1_marked(checked.principal, mark)).await?
         {
             return Ok(Err(Refusal::NonceReplayed));
         }
         let Some(claim) = &checked.claim else {
             return Ok(Ok(()));
         };
-        Ok(match self.replay.claim(claim).await? {
+        Ok(match guarded(guard, self.replay.claim(claim)).await? {
             ClaimOutcome::Claimed => Ok(()),
             ClaimOutcome::Replayed => Err(Refusal::NonceReplayed),
             ClaimOutcome::TooOld => Err(Refusal::TimestampOutsideWindow),

@@ -67,6 +67,21 @@ fn a_client_uses_it_again_until_an_hour_before_its_end() {
     assert!(!url.is_reusable(edge, margin));
 }
 
+/// C1: each part counts with its length, so that none lends letters to the next.
+#[test]
+fn c01_a_user_does_not_take_letters_from_the_path() {
+    let urls = urls();
+    let made_for = UserId::parse("xu_1").unwrap();
+    let url = urls.sign("GET", "/files/a", &made_for, now(), DAY).unwrap();
+    let (path, query) = url.expose().split_once('?').unwrap();
+    assert!(urls.verify("GET", path, query, now()).is_ok());
+    let shifted = query.replace("xu_1", "u_1");
+    assert_eq!(
+        urls.verify("GET", "/files/ax", &shifted, now()),
+        Err(SignedUrlError::Invalid)
+    );
+}
+
 #[test]
 fn method_path_user_and_expiry_are_all_bound() {
     let urls = urls();

@@ -154,6 +154,13 @@ fn v01_there_is_one_accepted_encoding() {
 }
 
 #[test]
+fn v01_a_token_longer_than_any_of_ours_is_not_looked_at() {
+    let padded = |len: usize| forge(HEADER, &claims(&format!(r#","x":"{}""#, "a".repeat(len))));
+    assert!(verify(&padded(2000)).is_ok());
+    assert_eq!(verify(&padded(4000)), Err(TokenError::Invalid));
+}
+
+#[test]
 fn v02_the_algorithm_is_not_the_tokens_to_choose() {
     for header in [
         r#"{"alg":"none"}"#,

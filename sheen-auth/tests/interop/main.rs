@@ -260,3 +260,46 @@ fn a_token_of_ours_is_read_by_node() {
     let (succeeded, _) = caller(&["read", &broken, &now.as_seconds().to_string()]).unwrap();
     assert!(!succeeded);
 }
+
+#[derive(Deserialize)]
+struct OfJose {
+    secret: String,
+    now: i64,
+    tokens: Vec<Token>,
+    ours: Ours,
+}
+
+/// A token that jose has read, and what it found there.
+#[derive(Deserialize)]
+struct Ours {
+    token: String,
+    claims: serde_json::Value,
+}
+
+/// V1–V4 with the package itself: what it makes says here what it should, and what is made here,
+/// to the byte, it has read.
+#[test]
+fn jose_itself_made_these_tokens_and_read_ours() {
+    let jose: OfJose = serde_json::from_str(include_str!("../vectors/jose.json")).unwrap();
+    let tokens = ViewerTokens::new(vec![Secret::new(jose.secret.as_str()).unwrap()]).unwrap();
+    let now = Timestamp::from_millis(jose.now * 1000);
+    assert_eq!(jose.tokens.len(), 14);
+    for Token { what, token, says } in &jose.tokens {
+        let refused = tokens.verify(token, now).err();
+        let expected = match says.as_str() {
+            "accepted" => None,
+            "scope" => Some(TokenError::Scope),
+            "expired" => Some(TokenError::Expired),
+            _ => Some(TokenError::Invalid),
+        };
+        assert_eq!(refused, expected, "{what}");
+    }
+    let (user, build) = (
+        UserId::parse("u_9").unwrap(),
+        BuildId::parse("b_9").unwrap(),
+    );
+    let (token, _) = tokens.issue(&user, &build, now, Duration::from_secs(600));
+    assert_eq!(token.expose(), jose.ours.token);
+    assert_eq!(jose.ours.claims["buildId"], "b_9");
+    assert_eq!(jose.ours.claims["exp"], jose.now + 600);
+}

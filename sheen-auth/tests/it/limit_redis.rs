@@ -1,12 +1,11 @@
 //! Limits on Redis: the contract, and L7: times to live, one slot, names, the server's time and
 //! numbers of sixteen digits.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
 use sheen_auth::limit::conformance::Harness;
 use sheen_auth::limit::{
     LimitKey, LimitStore, Quota, Quotas, RedisLimitStore, Subject, TakeOutcome,
@@ -24,9 +23,16 @@ async fn connection(of: &TestRedis) -> MultiplexedConnection {
 
 async fn harness() -> Harness {
     let server = testkit::redis();
+    harness_on(connection(&server).await, server.prefix())
+}
+
+/// On any Redis, alone or as a cluster.
+pub(super) fn harness_on(
+    connection: impl ConnectionLike + Clone + Send + Sync + 'static,
+    prefix: &str,
+) -> Harness {
     let clock = Arc::new(AtomicU64::new(START));
-    let store = RedisLimitStore::new(connection(&server).await, server.prefix());
-    let store = store.at(Arc::clone(&clock));
+    let store = RedisLimitStore::new(connection, prefix).at(Arc::clone(&clock));
     let advance = Advance::new(move |duration| {
         let micros = u64::try_from(duration.as_micros()).unwrap();
         clock.fetch_add(micros, Ordering::SeqCst);

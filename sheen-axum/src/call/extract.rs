@@ -97,7 +97,22 @@ impl Call {
     where
         T: FromStr<Err: FieldProblem>,
     {
-        let mut fields = Fields::new();
+        self.user_and_path_beside(Fields::new(), param, field)
+    }
+
+    /// The same, where `fields` has what is wrong with the rest of the call.
+    ///
+    /// # Errors
+    /// All that is wrong with any of it.
+    pub(crate) fn user_and_path_beside<T>(
+        &self,
+        mut fields: Fields,
+        param: &str,
+        field: &'static str,
+    ) -> Result<(UserId, T), Problem>
+    where
+        T: FromStr<Err: FieldProblem>,
+    {
         let user = self.user_or_note(&mut fields);
         let id = fields.take(field, self.param(param).parse::<T>());
         fields.finish()?;

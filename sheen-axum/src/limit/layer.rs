@@ -41,11 +41,33 @@ pub struct LimitLayer {
     class: RouteClass,
 }
 
+/// A layer that would not do what it is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LimitError {
+    /// The class counts client addresses, and none can be known: everybody would share one count.
+    #[error("the limit {0} counts client addresses, but no hop is trusted to forward them")]
+    NoTrustedHops(&'static str),
+}
+
 impl LimitLayer {
     /// The limit of `class`.
     #[must_use]
     pub const fn new(limits: Arc<Limits>, class: RouteClass) -> Self {
         Self { limits, class }
+    }
+
+    /// The limit of a service's own sign-in routes, [`RouteClass::Auth`].
+    ///
+    /// # Errors
+    /// When `limits` trusts no hop: the first five strangers would lock everybody out.
+    pub fn sign_in(limits: Arc<Limits>) -> Result<Self, LimitError> {
+        let class = RouteClass::Auth;
+        if limits.knows_addresses() {
+            Ok(Self { limits, class })
+        } else {
+            Err(LimitError::NoTrustedHops(class.name()))
+        }
     }
 }
 

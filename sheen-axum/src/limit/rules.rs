@@ -52,11 +52,16 @@ impl Limits {
         self
     }
 
+    /// Whether client addresses can be known at all.
+    #[must_use]
+    pub const fn knows_addresses(&self) -> bool {
+        self.forwarded.is_some()
+    }
+
     /// The client's network, as far as it is known.
     #[must_use]
     pub fn network(&self, headers: &HeaderMap) -> Option<ClientNet> {
-        let lines = headers.get_all(&X_FORWARDED_FOR).iter();
-        self.forwarded?.client(lines.map(HeaderValue::as_bytes))
+        client_network(self.forwarded?, headers)
     }
 
     /// Takes one call of `class` by this caller: what its answer says of the limit, or the refusal
@@ -86,6 +91,12 @@ impl Limits {
             _ => Err((Problem::new(Code::RateLimited), HeaderMap::new())),
         }
     }
+}
+
+/// The client's network, through the hops that are trusted.
+pub(crate) fn client_network(forwarded: ForwardedFor, headers: &HeaderMap) -> Option<ClientNet> {
+    let lines = headers.get_all(&X_FORWARDED_FOR).iter();
+    forwarded.client(lines.map(HeaderValue::as_bytes))
 }
 
 fn log_failure(error: &StoreError) {

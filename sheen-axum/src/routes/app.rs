@@ -10,6 +10,7 @@ use sheen::worker::Worker;
 use sheen_auth::limit::RouteClass;
 use sheen_auth::signature::Gate;
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::Revocations;
 use sheen_billing::account::{CreditReader, CreditStore, GrantStore};
 use sheen_billing::package::Catalogue;
 use sheen_core::entropy::Entropy;
@@ -18,9 +19,15 @@ use sheen_core::idempotency::IdempotencyStore;
 use sheen_core::runtime::{Sleep, Spawn};
 use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
+use sheen_events::message::Conversations;
+use sheen_events::recommend::Recommendations;
 use sheen_events::stream::StreamService;
+use sheen_events::timing::TimingRecorder;
 
-use super::{billing, builds, credits, estimates, events, start, suggestions};
+use super::{
+    billing, builds, credits, estimates, events, messages, recommendations, start, suggestions,
+    timings,
+};
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::{self as once, IdempotencyLayer};
@@ -28,7 +35,7 @@ use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
-use crate::signature::{START_BODY_LIMIT, SignatureLayer};
+use crate::signature::{FailureLimit, START_BODY_LIMIT, SignatureLayer};
 use crate::timing::ServerTimingLayer;
 
 /// What the routes stand on.
@@ -44,12 +51,23 @@ pub struct App {
     pub gate: Arc<Gate>,
     /// What browsers may watch.
     pub tokens: Arc<ViewerTokens>,
+    /// Whose tokens were taken back; `None` where none ever are.
+    pub revocations: Option<Arc<Revocations>>,
+    /// How often a source may fail to say who it is; `None` where addresses are not known.
+    pub failures: Option<FailureLimit>,
     /// Answers under keys. The same store as the worker's admission has.
     pub idempotency: Arc<dyn IdempotencyStore>,
     /// Polling events.
     pub feed: Feed,
     /// Following events.
     pub streams: StreamService,
+    /// What was said about projects.
+    pub conversations: Conversations,
+    /// What to do next; `None` where nothing makes recommendations: then there is no route for
+    /// them.
+    pub recommendations: Option<Recommendations>,
+    /// How long people waited, as their clients say.
+    pub timings: Arc<dyn TimingRecorder>,
     /// Committing and releasing holds.
     pub credits: Arc<dyn CreditStore>,
     /// Crediting purchases.
@@ -119,7 +137,11 @@ fn preparing(app: &App, rule: UserRule) -> Preparing {
 }
 
 fn signed(app: &App) -> SignatureLayer {
-    SignatureLayer::new(Arc::clone(&app.gate))
+    let layer = SignatureLayer::new(Arc::clone(&app.gate));
+    match &app.failures {
+        Some(failures) => layer.limit_failures(failures.clone()),
+        None => layer,
+    }
 }
 
 /// Behind the routes' users and before their keys.
@@ -160,7 +182,8 @@ fn keyed(app: &App) -> Routes {
             once::post(builds::viewer_token),
         )
         .route("/v1/credits/reserve", once::post(credits::reserve))
-        .route("/v1/suggestions", once::post(suggestions::suggest));
+        .route("/v1/suggestions", once::post(suggestions::suggest))
+        .route("/v1/timings", once::post(timings::report));
     let of_billing = Router::new()
         .route("/v1/billing/credit", once::post(billing::credit))
         .route(
@@ -171,6 +194,10 @@ fn keyed(app: &App) -> Routes {
         .route("/v1/credits/commit", once::post(credits::commit))
         .route("/v1/credits/release", once::post(credits::release));
     let of_nobody = Router::new().route("/v1/estimate", once::post(estimates::estimate));
+    let of_many = Router::new().route(
+        "/v1/billing/batch-balance",
+        once::post(billing::batch_balance),
+    );
     under(named, UserRule::Named, RouteClass::Named)
         .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
         .merge(under(
@@ -179,12 +206,21 @@ fn keyed(app: &App) -> Routes {
             RouteClass::Named,
         ))
         .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
+        .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
 }
 
 fn reads(app: &App) -> Routes {
-    let builds = Router::new().route("/v1/builds/{buildId}", get(builds::read));
-    let billing = Router::new().route("/v1/billing/balance/{userId}", get(billing::balance));
-    limited(app, RouteClass::Named, builds)
+    let mut named = Router::new()
+        .route("/v1/builds/{buildId}", get(builds::read))
+        .route("/v1/projects/{projectId}/messages", get(messages::page));
+    if app.recommendations.is_some() {
+        let path = "/v1/projects/{projectId}/recommendations";
+        named = named.route(path, get(recommendations::read));
+    }
+    let billing = Router::new()
+        .route("/v1/billing/balance/{userId}", get(billing::balance))
+        .route("/v1/billing/history/{userId}", get(billing::history));
+    limited(app, RouteClass::Named, named)
         .merge(limited(app, RouteClass::Billing, billing))
         .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
         .route_layer(signed(app))
@@ -193,7 +229,10 @@ fn reads(app: &App) -> Routes {
 fn event_reads(app: &App) -> Routes {
     // The preflight's handler is never reached: the layer answers.
     let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
-    let either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    let mut either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    if let Some(revocations) = &app.revocations {
+        either = either.revoked_by(Arc::clone(revocations));
+    }
     let routes = Router::new()
         .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
         .route(

@@ -8,7 +8,7 @@ use http::{HeaderValue, StatusCode};
 use sheen::admission::SettleOutcome;
 use sheen_auth::token::ViewerTokens;
 use sheen_core::build::FinishOutcome;
-use sheen_core::error::Code;
+use sheen_core::error::{Code, Fields};
 use sheen_core::id::{BuildId, ProjectId, UserId};
 use sheen_core::wire::{BuildAnswer, ViewerTokenAnswer};
 use tracing::Span;
@@ -25,6 +25,23 @@ pub(super) fn user_and_build(call: &Call) -> Result<(UserId, BuildId), Problem> 
     let build: BuildId = build;
     Span::current().record("build_id", build.as_str());
     Ok((user, build))
+}
+
+/// The user and the project that a call names, if it is the user's; `fields` has what is wrong
+/// with the rest of the call.
+pub(super) async fn user_and_project(
+    app: &App,
+    call: &Call,
+    fields: Fields,
+) -> Result<(UserId, ProjectId), Problem> {
+    let (user, project) = call.user_and_path_beside(fields, "projectId", "projectId")?;
+    let project: ProjectId = project;
+    note_project(&project);
+    let owner = call.timing.store(app.worker.owner(&project)).await?;
+    if owner.as_ref() != Some(&user) {
+        return Err(Problem::not_found());
+    }
+    Ok((user, project))
 }
 
 /// Puts the project into the request's log lines.

@@ -73,6 +73,12 @@ pub(super) async fn commit(State(app): State<Arc<App>>, mut call: Call) -> Resul
         CommitOutcome::OperationConflict => Err(Problem::new(Code::OperationConflict)),
         CommitOutcome::Closed => Err(Problem::new(Code::ReservationClosed)),
         CommitOutcome::Expired => Err(Problem::new(Code::ReservationExpired)),
+        // Of a hold that a service made so; the wire's own never refuse.
+        CommitOutcome::AboveHold { .. } => Err(Problem::field(
+            "seconds",
+            "out_of_range",
+            "are more than the hold, which allows no more",
+        )),
         _ => Err(unknown_outcome("a commit")),
     }
 }

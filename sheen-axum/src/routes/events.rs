@@ -22,6 +22,7 @@ use super::builds::user_and_build;
 use super::refusals::unknown_outcome;
 use crate::call::Call;
 use crate::problem::Problem;
+use crate::revocation::Watched;
 use crate::signature::{Caller, TokenPlace};
 
 const X_NEXT_POLL_MS: HeaderName = HeaderName::from_static("x-next-poll-ms");
@@ -136,7 +137,16 @@ pub(super) async fn stream(
         request = request.abort_unfinished();
     }
     match call.timing.store(app.streams.open(request)).await? {
-        OpenOutcome::Open(stream) => Ok(event_stream(Body::from_stream(stream))),
+        OpenOutcome::Open(stream) => Ok(event_stream(match (&app.revocations, &call.caller) {
+            (Some(revocations), Caller::Viewer(viewer, _)) => Body::from_stream(Watched::new(
+                stream,
+                Arc::clone(revocations),
+                viewer.clone(),
+                Arc::clone(&app.clock),
+                !native,
+            )),
+            _ => Body::from_stream(stream),
+        })),
         OpenOutcome::NotFound => Err(Problem::not_found()),
         OpenOutcome::CursorInvalid => Err(Problem::new(Code::CursorInvalid)),
         OpenOutcome::Full | OpenOutcome::ShuttingDown if native => {

@@ -7,8 +7,11 @@ mod builds;
 mod credits;
 mod estimates;
 mod events;
+mod messages;
+mod recommendations;
 mod refusals;
 mod start;
 mod suggestions;
+mod timings;
 
 pub use app::{App, router, router_with};

@@ -19,6 +19,7 @@ use tracing::Span;
 
 use super::app::App;
 use super::builds::note_project;
+use super::recommendations;
 use super::refusals::{build_active, cap_reached, insufficient, unknown_outcome};
 use super::suggestions::{from_prompt, locale_of};
 use crate::call::Call;
@@ -198,9 +199,18 @@ async fn admit(
         let starting = app.worker.start(permit, start.clone());
         let outcome = call.timing.store(starting).await?;
         let in_progress = matches!(outcome, AdmitOutcome::InProgress);
-        if !in_progress || !patience.wait(&*app.sleep).await {
-            return answer_to(app, outcome);
+        if in_progress && patience.wait(&*app.sleep).await {
+            continue;
         }
+        if let AdmitOutcome::Admitted(admitted, _) | AdmitOutcome::SessionKnown(admitted, _) =
+            &outcome
+        {
+            let locale = start.input.locale;
+            let (_, suggested) = from_prompt(&start.input.prompt, locale);
+            let asking = recommendations::ask(app, admitted, locale, suggested);
+            call.timing.store(asking).await;
+        }
+        return answer_to(app, outcome);
     }
 }
 

@@ -9,13 +9,15 @@ use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request};
 use sheen_auth::signature::{Examined, Gate, Request as Signed, Scratch, Verified};
-use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::Revocations;
+use sheen_auth::token::{TokenError, ViewerTokens};
 use sheen_core::runtime::BoxFuture;
 use sheen_core::time::{Clock, Timestamp};
 use tower::{Layer, Service};
 
 use super::body::{self, BODY_LIMIT, Keep};
 use super::caller::{BufferedBody, Caller};
+use super::failures::FailureLimit;
 use super::{headers, original_uri, token};
 use crate::problem::Problem;
 use crate::timing::ServerTiming;
@@ -32,6 +34,8 @@ pub struct SignatureLayer {
     gate: Arc<Gate>,
     limit: usize,
     viewers: Option<Viewers>,
+    revocations: Option<Arc<Revocations>>,
+    failures: Option<FailureLimit>,
     deprecation: HeaderValue,
     sunset: Option<HeaderValue>,
 }
@@ -50,6 +54,8 @@ impl SignatureLayer {
             gate,
             limit: BODY_LIMIT,
             viewers: None,
+            revocations: None,
+            failures: None,
             deprecation: instant_header(V1_DEPRECATED_SINCE),
             sunset: None,
         }
@@ -66,6 +72,20 @@ impl SignatureLayer {
     #[must_use]
     pub fn or_viewer_token(mut self, tokens: Arc<ViewerTokens>, clock: Arc<dyn Clock>) -> Self {
         self.viewers = Some(Viewers { tokens, clock });
+        self
+    }
+
+    /// Refuses tokens that `revocations` knows to be taken back.
+    #[must_use]
+    pub fn revoked_by(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// Lets a source that fails too often wait before anything of its call is looked at.
+    #[must_use]
+    pub fn limit_failures(mut self, failures: FailureLimit) -> Self {
+        self.failures = Some(failures);
         self
     }
 
@@ -155,14 +175,32 @@ where
 
 impl SignatureLayer {
     async fn caller(&self, parts: &mut Parts, body: Body) -> Result<Caller, Box<Response>> {
+        let Some(failures) = &self.failures else {
+            return self.recognise(parts, body).await.map_err(answered);
+        };
+        let source = failures.source(&parts.headers).await.map_err(boxed)?;
+        let recognised = self.recognise(parts, body).await;
+        if let (Err((problem, _)), Some(source)) = (&recognised, source) {
+            failures.count(source, problem.code()).await;
+        }
+        recognised.map_err(answered)
+    }
+
+    async fn recognise(&self, parts: &mut Parts, body: Body) -> Result<Caller, Refused> {
         if let Some(viewers) = &self.viewers
-            && let Some((token, place)) = token::find(parts).map_err(boxed)?
+            && let Some((token, place)) = token::find(parts).map_err(bare)?
         {
             let verified = viewers.tokens.verify(&token, viewers.clock.now());
-            return match verified {
-                Ok(viewer) => Ok(Caller::Viewer(viewer, place)),
-                Err(error) => Err(boxed(error.into())),
-            };
+            let viewer = verified.map_err(|error| bare(error.into()))?;
+            if let Some(revocations) = &self.revocations
+                && revocations
+                    .is_revoked(&viewer)
+                    .await
+                    .map_err(|error| bare(error.into()))?
+            {
+                return Err(bare(TokenError::Invalid.into()));
+            }
+            return Ok(Caller::Viewer(viewer, place));
         }
         // Without a signature of the right form it is refused whatever it says. The form can be made
         // up, so what a stranger's call holds is bounded by the limit alone.
@@ -171,16 +209,9 @@ impl SignatureLayer {
         } else {
             Keep::Nothing
         };
-        let body = match body::take(&parts.headers, body, self.limit, keep).await {
-            Ok(body) => body,
-            Err(refusal) => {
-                let (problem, header) = refusal.into_problem();
-                let mut answer = boxed(problem);
-                answer.headers_mut().extend(header);
-                return Err(answer);
-            }
-        };
-        let verified = self.verify(parts, &body).await.map_err(boxed)?;
+        let body = body::take(&parts.headers, body, self.limit, keep).await;
+        let body = body.map_err(body::BodyRefusal::into_problem)?;
+        let verified = self.verify(parts, &body).await.map_err(bare)?;
         parts.extensions.insert(BufferedBody(body));
         Ok(Caller::Signed(verified))
     }
@@ -217,6 +248,19 @@ impl SignatureLayer {
             }
         })
     }
+}
+
+/// A refusal, and what its answer carries besides.
+type Refused = (Problem, Option<(HeaderName, HeaderValue)>);
+
+const fn bare(problem: Problem) -> Refused {
+    (problem, None)
+}
+
+fn answered((problem, header): Refused) -> Box<Response> {
+    let mut answer = boxed(problem);
+    answer.headers_mut().extend(header);
+    answer
 }
 
 fn boxed(problem: Problem) -> Box<Response> {

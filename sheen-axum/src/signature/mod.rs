@@ -7,7 +7,10 @@
 //! 3. Method, path and query count as on the request line, also inside a nested router.
 //! 4. A viewer token counts only where the layer was told so, and from one place of the request.
 //! 5. Who called is in the request's extensions as [`Caller`], the body as [`BufferedBody`].
-//! 6. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745).
+//! 6. A viewer token that was taken back is none, where the layer was told who knows
+//!    ([`SignatureLayer::revoked_by`]).
+//! 7. A source that fails too often waits, where the layer was told so ([`FailureLimit`]).
+//! 8. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745).
 //!
 //! ```
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
@@ -51,13 +54,17 @@
 
 pub(crate) mod body;
 mod caller;
+mod failures;
 mod headers;
 mod layer;
+mod metrics;
 mod token;
 
 pub use body::{BODY_LIMIT, START_BODY_LIMIT};
 pub use caller::{BufferedBody, Caller, TokenPlace};
+pub use failures::FailureLimit;
 pub use layer::{SignatureLayer, SignatureService, V1_DEPRECATED_SINCE};
+pub use metrics::{SignatureMetrics, record_readiness};
 
 use axum::extract::OriginalUri;
 use http::{Extensions, Uri};

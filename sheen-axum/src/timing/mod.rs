@@ -3,6 +3,10 @@
 //! 1. `auth` is what verifying took, `store` the sum of what stores took, `total` all of it up to
 //!    the answer's headers; milliseconds.
 //! 2. Whoever waits for a store does so inside [`ServerTiming::store`].
+//!
+//! What clients say they waited goes to metrics by [`TimingMetrics`].
+
+mod client;
 
 use std::fmt;
 use std::future::Future;
@@ -17,6 +21,8 @@ use http::{HeaderName, HeaderValue, Request};
 use sheen_core::runtime::BoxFuture;
 use sheen_core::time::Clock;
 use tower::{Layer, Service};
+
+pub use client::TimingMetrics;
 
 /// `server-timing`.
 pub const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

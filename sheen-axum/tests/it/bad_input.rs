@@ -345,22 +345,10 @@ async fn what_is_not_there_is_not_found_and_not_another_answer() {
 #[tokio::test]
 async fn routes_that_are_not_built_are_absent() {
     let world = World::new();
-    for target in [
-        "/",
-        "/v1",
-        "/ready",
-        "/metrics",
-        "/openapi.json",
-        "/v1/billing/history/u",
-    ] {
+    for target in ["/", "/v1", "/ready", "/metrics", "/openapi.json"] {
         world.get(target).send().await.refused(404, "NOT_FOUND");
     }
-    for target in [
-        "/v1/chat",
-        "/v1/builds/batch",
-        "/v1/billing/batch-balance",
-        "/v1/timings",
-    ] {
+    for target in ["/v1/chat", "/v1/builds/batch"] {
         let answer = world.post(target, json!({"userId": "u"})).send().await;
         assert!(
             [404, 405].contains(&answer.status.as_u16()),

@@ -223,3 +223,126 @@ async fn an_estimate_concerns_nobody() {
         .await
         .refused(400, "IDEMPOTENCY_KEY_INVALID");
 }
+
+#[tokio::test]
+async fn balances_of_many_come_in_the_order_they_were_asked_for() {
+    let world = World::new();
+    let bought = json!({"userId": "bob", "paymentId": "p1", "seconds": 600});
+    assert_eq!(
+        world.post("/v1/billing/credit", bought).send().await.status,
+        201
+    );
+    let asked = json!({"userIds": ["bob", "ann", "bob"]});
+    let answer = world.post("/v1/billing/batch-balance", asked).send().await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let balances = answer.json()["balances"].as_array().unwrap().clone();
+    let figures = |user: &str, paid: u64| {
+        json!({
+            "userId": user,
+            "balance": {
+                "welcomeBonus": 1800, "dailyGift": 900, "paid": paid, "total": 2700 + paid
+            },
+            "usage": {"todayUsed": 0, "lifetimeUsed": 0},
+            "dailyResetAt": "2026-11-21T00:00:00.000Z"
+        })
+    };
+    let expected = [figures("bob", 600), figures("ann", 0), figures("bob", 600)];
+    assert_eq!(balances, expected);
+    let too_many: Vec<String> = (0..101).map(|n| format!("u{n}")).collect();
+    for (users, field) in [
+        (json!(null), "userIds"),
+        (json!("ann"), "userIds"),
+        (json!([]), "userIds"),
+        (json!(too_many), "userIds"),
+        (json!(["ann", "no id"]), "userIds[1]"),
+        (json!(["ann", 1]), "userIds[1]"),
+    ] {
+        let asked = json!({"userIds": users});
+        let refused = world.post("/v1/billing/batch-balance", asked).send().await;
+        let body = refused.refused(400, "VALIDATION_FAILED");
+        assert_eq!(body["fields"][0]["field"], field, "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_history_is_read_in_pages_and_in_lines() {
+    let world = World::new();
+    for n in 0..60 {
+        let bought = json!({"userId": "ann", "paymentId": format!("p{n}"), "seconds": 60});
+        world.advance(2);
+        assert_eq!(
+            world.post("/v1/billing/credit", bought).send().await.status,
+            201
+        );
+    }
+    let path = "/v1/billing/history/ann";
+    let first = world.get(path).send().await.json();
+    let entries = first["entries"].as_array().unwrap();
+    assert_eq!((entries.len(), &first["hasMore"]), (50, &json!(true)));
+    let kinds: Vec<_> = entries.iter().map(|entry| entry["kind"].clone()).collect();
+    assert_eq!(kinds[..3], ["welcome_bonus", "daily_gift", "purchase"]);
+    assert_eq!(entries[2]["bucket"], "paid");
+    assert_eq!(entries[2]["operationId"], "p0");
+    assert_eq!(entries[2]["seconds"], 60);
+    assert_eq!(entries[0]["operationId"], Value::Null);
+    let cursor = first["nextCursor"].as_str().unwrap();
+    world.advance(10);
+    let second = world
+        .get(&format!("{path}?cursor={cursor}"))
+        .send()
+        .await
+        .json();
+    assert_eq!(second["entries"].as_array().unwrap().len(), 12);
+    assert_eq!(
+        (&second["hasMore"], &second["nextCursor"]),
+        (&json!(false), &Value::Null)
+    );
+    assert_eq!(second["entries"][11]["operationId"], "p59");
+    // Another account's cursor.
+    world
+        .get(&format!("/v1/billing/history/bob?cursor={cursor}"))
+        .send()
+        .await
+        .refused(400, "CURSOR_INVALID");
+    let nobodys = world.get("/v1/billing/history/bob").send().await.json();
+    assert_eq!(
+        nobodys,
+        json!({"entries": [], "nextCursor": null, "hasMore": false})
+    );
+
+    let lines = world
+        .get(path)
+        .header("accept", "application/x-ndjson")
+        .send()
+        .await;
+    assert_eq!(lines.header("content-type"), Some("application/x-ndjson"));
+    let text = lines.text();
+    let lines: Vec<Value> = text
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines.len(), 62);
+    let numbers: Vec<_> = lines
+        .iter()
+        .map(|line| line["number"].as_u64().unwrap())
+        .collect();
+    assert_eq!(numbers, (1..=62).collect::<Vec<_>>());
+    assert_eq!(lines[2]["from"], "granted");
+    assert_eq!(lines[2]["to"], "available");
+}
+
+/// R10: a service may hold with a policy that refuses more; the route says which field.
+#[tokio::test]
+async fn a_commit_above_a_hold_that_allows_no_more_is_a_wrong_field() {
+    use sheen_billing::account::{CreditStore, Overage, Reserve};
+    let world = World::new();
+    let (user, operation) = ("ann".parse().unwrap(), "op1".parse().unwrap());
+    let mut strict = Reserve::new(user, operation, Seconds::from_u32(10));
+    strict.overage = Overage::Reject;
+    let id = strict.reservation_id();
+    world.credits.reserve(strict).await.unwrap();
+    let used = |seconds| json!({"reservationId": id, "operationId": "op1", "seconds": seconds});
+    let wrong = close(&world, "commit", used(11)).await.wrong_fields();
+    assert_eq!(wrong, [("seconds".to_owned(), "out_of_range".to_owned())]);
+    assert_eq!(close(&world, "commit", used(10)).await.status, 200);
+}

@@ -6,15 +6,18 @@ use std::time::Duration;
 use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
-use http::{HeaderMap, Request, StatusCode};
-use http_body_util::BodyExt;
+use http::Request;
 use serde_json::Value;
 use sheen::admission::memory::MemoryAdmission;
 use sheen::worker::{Parts, Worker};
 use sheen_auth::replay::{Claim, ClaimOutcome, MemoryReplayStore, ReplayStore, V1Mark};
 use sheen_auth::signature::{Gate, KeyRing, Mode, Signer, SigningKey, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::{MemoryRevocationStore, Revocations};
 use sheen_axum::limit::Limits;
+use sheen_axum::request_id::RequestIdLayer;
+use sheen_axum::signature::{FailureLimit, SignatureLayer};
+use sheen_axum::timing::ServerTimingLayer;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
 use sheen_billing::account::MemoryCreditStore;
@@ -32,9 +35,16 @@ use sheen_core::secret::Secret;
 use sheen_core::time::{ManualClock, Timestamp};
 use sheen_events::feed::Feed;
 use sheen_events::log::MemoryEventLog;
+use sheen_events::message::{Conversations, MemoryMessageStore};
+use sheen_events::recommend::{
+    BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, Recommendations,
+};
 use sheen_events::stream::{StreamConfig, StreamService};
+use sheen_events::timing::Histograms;
 use sheen_events::wake::MemoryWake;
 use tower::ServiceExt;
+
+pub(crate) use crate::answer::Answer;
 
 pub(crate) const CREATE: &str = "/v1/create-preview-for-new-project";
 pub(crate) const ORIGIN: &str = "https://app.example";
@@ -48,6 +58,7 @@ pub(crate) struct Setup {
     pub(crate) is_replay_store_broken: bool,
     pub(crate) build_capacity: usize,
     pub(crate) limits: Option<fn(Arc<ManualClock>) -> Limits>,
+    pub(crate) failures: Option<fn(Arc<ManualClock>) -> FailureLimit>,
 }
 
 impl Default for Setup {
@@ -59,6 +70,7 @@ impl Default for Setup {
             is_replay_store_broken: false,
             build_capacity: 1000,
             limits: None,
+            failures: None,
         }
     }
 }
@@ -71,9 +83,13 @@ pub(crate) struct World {
     pub(crate) signer: Signer,
     pub(crate) worker: Arc<Worker>,
     pub(crate) tokens: Arc<ViewerTokens>,
+    pub(crate) revocations: Arc<Revocations>,
     pub(crate) streams: StreamService,
     pub(crate) credits: Arc<MemoryCreditStore>,
     pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
+    pub(crate) conversations: Conversations,
+    pub(crate) timings: Arc<Histograms>,
+    pub(crate) recommended: Arc<MemoryRecommendStore>,
 }
 
 /// A replay store that is down.
@@ -153,6 +169,24 @@ impl Rooms {
     }
 }
 
+/// Recommendations that nobody works on but the test, by their queue.
+fn recommend(
+    rooms: &Rooms,
+    clock: &Arc<ManualClock>,
+) -> (Arc<MemoryRecommendStore>, Recommendations) {
+    let limits = QueueLimits::default();
+    let store = Arc::new(MemoryRecommendStore::new(clock.clone(), limits, 1000));
+    let service = Recommendations::new(RecommendParts {
+        store: store.clone(),
+        queue: store.clone(),
+        log: rooms.log.clone(),
+        tokens: Arc::new(BuildTokens::new(rooms.builds.clone())),
+        wake: rooms.wake.clone(),
+        limits,
+    });
+    (store, service)
+}
+
 impl World {
     pub(crate) fn new() -> Self {
         Self::with(Setup::default())
@@ -165,6 +199,7 @@ impl World {
         let rooms = Rooms::new(&setup, &clock, &entropy);
         let worker = rooms.worker(&clock, &entropy);
         let runtime = Arc::new(TokioRuntime);
+        let (recommended, recommendations) = recommend(&rooms, &clock);
         let Rooms {
             idempotency,
             credits,
@@ -174,6 +209,8 @@ impl World {
         } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
+        let epochs = Arc::new(MemoryRevocationStore::new(clock.clone(), 100));
+        let revocations = Arc::new(Revocations::new(epochs, clock.clone()));
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -181,15 +218,23 @@ impl World {
             clock.clone(),
             setup.streams,
         );
+        let messages = MemoryMessageStore::new(clock.clone(), Default::default());
+        let conversations = Conversations::new(Arc::new(messages));
+        let timings = Arc::new(Histograms::new());
         let limits = setup.limits.map(|limits| Arc::new(limits(clock.clone())));
         let app = router(App {
             limits,
             worker: worker.clone(),
             gate,
             tokens: tokens.clone(),
+            revocations: Some(revocations.clone()),
+            failures: setup.failures.map(|failures| failures(clock.clone())),
             idempotency: idempotency.clone(),
             feed: Feed::new(log),
             streams: streams.clone(),
+            conversations: conversations.clone(),
+            recommendations: Some(recommendations),
+            timings: timings.clone(),
             credits: credits.clone(),
             grants: credits.clone(),
             accounts: credits.clone(),
@@ -207,9 +252,13 @@ impl World {
             signer: Signer::new(key()),
             worker,
             tokens,
+            revocations,
             streams,
             credits,
             idempotency,
+            conversations,
+            timings,
+            recommended,
         }
     }
 
@@ -266,6 +315,27 @@ impl World {
         let (user, build) = (UserId::parse(user).unwrap(), BuildId::parse(build).unwrap());
         let (token, _) = self.tokens.issue(&user, &build, self.clock.now(), life);
         token.expose().to_owned()
+    }
+
+    /// `router` behind a signature layer of its own, with ids and timing around it.
+    pub(crate) fn behind_the_door(&self, router: Router) -> Router {
+        let gate = gate(Mode::Dual, false, self.clock.clone());
+        router
+            .layer(SignatureLayer::new(gate))
+            .layer(ServerTimingLayer::new(self.clock.clone()))
+            .layer(RequestIdLayer::new(
+                self.entropy.clone(),
+                self.clock.clone(),
+            ))
+    }
+
+    /// The v1 signature of a call without a query.
+    pub(crate) fn v1_of(&self, path: &str, body: &[u8]) -> String {
+        use sheen_core::time::Clock;
+        let signer = Signer::new(key()).with_v1();
+        let now = self.clock.now();
+        let signed = signer.sign("POST", path, None, body, now, &*self.entropy);
+        signed.unwrap().signature.unwrap()
     }
 
     pub(crate) fn advance(&self, seconds: u64) {
@@ -371,79 +441,4 @@ impl Call<'_> {
 pub(crate) async fn send(app: &Router, request: Request<Body>) -> Answer {
     let answer = app.clone().oneshot(request).await.unwrap();
     Answer::of(answer).await
-}
-
-/// An answer, read whole.
-#[derive(Debug)]
-pub(crate) struct Answer {
-    pub(crate) status: StatusCode,
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Vec<u8>,
-}
-
-impl Answer {
-    pub(crate) async fn of(answer: axum::response::Response) -> Self {
-        let (parts, body) = answer.into_parts();
-        let body = body.collect().await.unwrap().to_bytes().to_vec();
-        Self {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
-    }
-
-    pub(crate) fn text(&self) -> String {
-        String::from_utf8(self.body.clone()).unwrap()
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("{}", self.text()))
-    }
-
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).map(|value| value.to_str().unwrap())
-    }
-
-    /// Asserts that it is the refusal `code` in the shape that every refusal has.
-    #[track_caller]
-    pub(crate) fn refused(&self, status: u16, code: &str) -> Value {
-        let body = self.json();
-        assert_eq!(
-            (self.status.as_u16(), &body["error"]),
-            (status, &Value::from(code)),
-            "{body}"
-        );
-        assert!(
-            body["message"]
-                .as_str()
-                .is_some_and(|text| !text.is_empty()),
-            "{body}"
-        );
-        assert_eq!(
-            body["requestId"].as_str(),
-            self.header("x-request-id"),
-            "{body}"
-        );
-        let at = body["timestamp"].as_str().unwrap();
-        assert!(at.ends_with('Z') && at.len() == 24, "{at}");
-        assert_eq!(self.header("content-language"), Some("en"));
-        assert_eq!(self.header("content-type"), Some("application/json"));
-        let timing = self.header("server-timing").unwrap();
-        for part in ["auth;dur=", "store;dur=", "total;dur="] {
-            assert!(timing.contains(part), "{timing}");
-        }
-        body["data"].clone()
-    }
-
-    /// The wrong fields of a `VALIDATION_FAILED`, each with its code.
-    #[track_caller]
-    pub(crate) fn wrong_fields(&self) -> Vec<(String, String)> {
-        let data = self.refused(400, "VALIDATION_FAILED");
-        let fields = data["fields"].as_array().unwrap();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        fields
-            .iter()
-            .map(|field| (text(&field["field"]), text(&field["code"])))
-            .collect()
-    }
 }

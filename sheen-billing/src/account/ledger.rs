@@ -24,7 +24,7 @@ pub enum Place {
     Held,
     /// Used.
     Charged,
-    /// Void: a gift that nobody used in its day.
+    /// Void: a gift that nobody used in its day, a purchase whose money went back.
     Breakage,
 }
 
@@ -49,6 +49,10 @@ pub enum EntryKind {
     Expire,
     /// Seconds of a gift that became void.
     Breakage,
+    /// Seconds given back of what was charged.
+    Refund,
+    /// Seconds taken back of what was bought.
+    Reversal,
 }
 
 /// One double entry: `seconds` of `bucket` moved `from` one place `to` another. Entries are never
@@ -92,7 +96,7 @@ impl Entry {
         created_at: Timestamp,
     ) -> Self {
         Self {
-            id: EntryId::derive(&["entry", user.as_str(), &number.to_string()]),
+            id: Self::id_of(user, number),
             number,
             kind,
             bucket,
@@ -103,6 +107,12 @@ impl Entry {
             operation: None,
             created_at,
         }
+    }
+
+    /// The id of the entry `number` of an account, there or not.
+    #[must_use]
+    pub fn id_of(user: &UserId, number: u64) -> EntryId {
+        EntryId::derive(&["entry", user.as_str(), &number.to_string()])
     }
 }
 

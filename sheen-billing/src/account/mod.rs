@@ -12,7 +12,8 @@
 //!    ends once: committed, released or expired.
 //! 5. A commit charges what was used, slice by slice in that order, and gives the rest back to the
 //!    buckets it came from. Use beyond the hold is charged as far as seconds are available; the
-//!    shortfall is told, and no figure becomes negative.
+//!    shortfall is told, and no figure becomes negative. A hold made with [`Overage::Reject`]
+//!    refuses it instead and stays open.
 //! 6. A hold is expired at the very instant of its expiry, swept or not.
 //! 7. Operation ids are unique per account and kind. A repeat gets its first answer; a refusal
 //!    writes nothing, so its id is free.
@@ -20,7 +21,11 @@
 //!    A project has one owner (wire.md §15), so its sum is kept with the account that reserves.
 //! 9. Every change is an [`Entry`] that moves seconds from one [`Place`] to another, so granted =
 //!    available + held + charged + breakage always. Entries are never changed or removed.
-//! 10. A clock that steps back stays, for gifts, usage and caps, on the last day an account saw.
+//! 10. A refund is an operation of its own. Of a charge, it gives seconds back to the buckets they
+//!     came from, what was bought first; of a purchase, it takes bought seconds back. Never more
+//!     than was charged or bought, in parts or whole; what was charged stays charged.
+//! 11. The tables that a hold was quoted by are kept with it ([`Terms`]).
+//! 12. A clock that steps back stays, for gifts, usage and caps, on the last day an account saw.
 //!
 //! The rules live in [`decide`], pure; the stores' numbered contracts stand at [`CreditStore`],
 //! [`GrantStore`], [`CreditReader`], [`CreditSweep`] and [`CreditAudit`], and the `conformance` feature tests them.
@@ -67,24 +72,30 @@
 //! # }
 //! ```
 
+mod arrival;
 mod audit;
 pub mod decide;
 mod group;
+mod history;
 mod ledger;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod refund;
 mod store;
 mod types;
 
 #[cfg(feature = "conformance")]
 pub mod conformance;
 
+pub use arrival::{PurchaseWait, PurchaseWaitError};
 pub use audit::{Audit, Books, Drift, Figure};
 pub use group::{GroupCommit, GroupSettings};
+pub use history::{History, HistoryLines, HistoryOutcome, HistoryPage};
 pub use ledger::*;
 pub use memory::{CreditState, MemoryCreditStore};
 #[cfg(feature = "postgres")]
 pub use postgres::PgCreditStore;
+pub use refund::{HoldStanding, HoldView, Refund, RefundOf, RefundOutcome, Refunded};
 pub use store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 pub use types::*;

@@ -8,6 +8,7 @@ use sheen_core::id::{ReservationId, UserId};
 
 use super::audit::{Audit, Drift};
 use super::ledger::{Entry, Totals};
+use super::refund::{HoldView, Refund, RefundOutcome};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
     Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
@@ -26,7 +27,8 @@ use super::types::{
 /// 6. **C6** A commit charges the hold's slices in the order they were taken and returns the rest
 ///    to their buckets; a slice of a gift that is void by then becomes breakage.
 /// 7. **C7** A commit above the hold charges what is available beyond it, in the order of C2, and
-///    tells the shortfall; no figure becomes negative.
+///    tells the shortfall; no figure becomes negative. Of a hold made with
+///    [`Overage::Reject`](super::Overage::Reject) it is refused, and the hold stays open.
 /// 8. **C8** A hold ends once: of any commits, releases and expiries at once, one wins. The others
 ///    are `Closed` or `Expired`.
 /// 9. **C9** A hold past its expiry by the store's clock is expired, swept or not: a commit,
@@ -39,6 +41,8 @@ use super::types::{
 ///     bucket and in all.
 /// 14. **C14** A hold nobody knows is `NotFound`.
 /// 15. **C15** Days and expiries are judged by the store's clock, after any lock was waited for.
+/// 16. **C16** Of several batches each is done whole, as a batch of its own, or left undone; one
+///     whose account another step holds is left rather than waited for.
 #[async_trait]
 pub trait CreditStore: Debug + Send + Sync + 'static {
     /// Holds seconds (C1–C5, C12).
@@ -70,14 +74,33 @@ pub trait CreditStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails; repeat the batch whole.
     async fn batch(&self, commands: Vec<CreditCommand>) -> Result<Vec<CreditOutcome>, StoreError>;
+
+    /// Does those of several batches, each on an account of its own, that can be done together
+    /// without waiting (C16): the outcomes of each, `None` of one left undone. What is left is
+    /// done by [`batch`](Self::batch); a store may leave any.
+    ///
+    /// # Errors
+    /// When the store fails; repeat the batches, together or one by one.
+    async fn several(
+        &self,
+        batches: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError>;
 }
 
-/// Feeding accounts.
+/// Feeding accounts, and undoing what was bought or charged.
 ///
 /// 1. **G1** A payment is credited once, over all accounts; the same one with another user or sum
 ///    is `OperationConflict`.
 /// 2. **G2** Two payments are two credits, however alike.
 /// 3. **G3** What would take an account out of range is refused whole.
+/// 4. **G4** A refund of a charge gives back what was charged to a hold, what was bought first,
+///    then the bonus, then the gift, of which nothing can be spent once its day is over. What was
+///    charged stays charged. A refund of a purchase takes back bought seconds that are neither
+///    spent nor held.
+/// 5. **G5** The refunds of one charge or purchase never sum above it, in whatever parts and
+///    however many at once; another user's is `NotFound`.
+/// 6. **G6** A repeat of a refund with the same operation id and numbers gets the first answer and
+///    writes nothing; with others it is `OperationConflict`. A refusal writes nothing.
 #[async_trait]
 pub trait GrantStore: Debug + Send + Sync + 'static {
     /// Credits a purchase (G1–G3).
@@ -85,6 +108,12 @@ pub trait GrantStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails; repeat it with the same payment id.
     async fn credit(&self, purchase: Purchase) -> Result<PurchaseOutcome, StoreError>;
+
+    /// Refunds a charge or a purchase (G4–G6).
+    ///
+    /// # Errors
+    /// When the store fails; repeat it with the same operation id.
+    async fn refund(&self, refund: Refund) -> Result<RefundOutcome, StoreError>;
 }
 
 /// Reading accounts. Reading writes nothing: a gift that the next touch would give is shown as if
@@ -93,6 +122,7 @@ pub trait GrantStore: Debug + Send + Sync + 'static {
 /// 1. **R1** A view shows what a reserve at the same instant could take.
 /// 2. **R2** Entries come in order of their number, after the one named, at most `limit`.
 /// 3. **R3** The totals of all accounts are of one instant.
+/// 4. **R4** A hold is told with what its reserve agreed on, as it was agreed.
 #[async_trait]
 pub trait CreditReader: Debug + Send + Sync + 'static {
     /// The accounts of `users`, in that order; one that was never touched is shown as its first
@@ -107,6 +137,12 @@ pub trait CreditReader: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails.
     async fn holder(&self, reservation: &ReservationId) -> Result<Option<UserId>, StoreError>;
+
+    /// The hold, as written (R4).
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn hold(&self, reservation: &ReservationId) -> Result<Option<HoldView>, StoreError>;
 
     /// Entries of an account with a number above `after`.
     ///

@@ -7,6 +7,8 @@ use sheen_core::id::{OperationId, PaymentId, ProjectId, ReservationId, UserId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::Timestamp;
 
+use crate::price::{TableVersion, Tier};
+
 /// Where seconds come from. They are spent in this order (wire.md §6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -78,6 +80,46 @@ pub struct Reserve {
     pub project: Option<ProjectId>,
     /// How long the hold lives unless it is extended; longer than [`Reserve::MAX_TTL`] is that.
     pub ttl: Duration,
+    /// What a commit of more than the hold does.
+    pub overage: Overage,
+    /// By which tables the seconds were quoted, kept with the hold.
+    pub terms: Option<Terms>,
+}
+
+/// What a commit of more than was held does. It is chosen at the reserve and kept with the hold.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+#[non_exhaustive]
+pub enum Overage {
+    /// It charges what is available beyond the hold, and the shortfall is told (wire.md §6).
+    #[default]
+    TopUp,
+    /// It is refused, and the hold stays open.
+    Reject,
+}
+
+/// The tables of the day a hold was made on. A commit prices what was used by the same ones,
+/// however the tables change meanwhile ([`PriceBook::charge`](crate::price::PriceBook::charge)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Terms {
+    /// The tier it was quoted for.
+    pub tier: Tier,
+    /// The price table it was quoted by.
+    pub prices: TableVersion,
+    /// The package catalogue its owner was shown, where one was.
+    pub packages: Option<TableVersion>,
+}
+
+impl Terms {
+    /// A quote for `tier` by the price table `prices`, no catalogue shown.
+    #[must_use]
+    pub const fn new(tier: Tier, prices: TableVersion) -> Self {
+        Self {
+            tier,
+            prices,
+            packages: None,
+        }
+    }
 }
 
 impl Reserve {
@@ -95,6 +137,8 @@ impl Reserve {
             seconds,
             project: None,
             ttl: Self::DEFAULT_TTL,
+            overage: Overage::TopUp,
+            terms: None,
         }
     }
 
@@ -332,8 +376,13 @@ pub enum CommitOutcome {
     AlreadyCommitted(Committed),
     /// The hold was committed or released by another operation.
     Closed,
-    /// The hold lapsed.
+    /// The hold lapsed: a late commit is refused.
     Expired,
+    /// It is more than the hold, which was made with [`Overage::Reject`]. The hold stays open.
+    AboveHold {
+        /// What is held.
+        held: Seconds,
+    },
     /// The hold is charged.
     Committed(Committed),
 }

@@ -33,6 +33,8 @@ use std::cmp::Reverse;
 use serde::{Serialize, Serializer};
 use sheen_core::seconds::Seconds;
 
+use crate::price::TableVersion;
+
 /// A price in hundredths of the shop's currency.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Price(u32);
@@ -168,9 +170,12 @@ pub enum CatalogueError {
     },
 }
 
-/// What a shop sells. An empty one recommends nothing.
+/// What a shop sells, and which version of it this is. An empty one recommends nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Catalogue(Vec<Package>);
+pub struct Catalogue {
+    packages: Vec<Package>,
+    version: TableVersion,
+}
 
 impl Catalogue {
     /// The most packages there may be.
@@ -199,23 +204,42 @@ impl Catalogue {
                 return Err(CatalogueError::PurchaseUrl { index });
             }
         }
-        Ok(Self(packages))
+        Ok(Self {
+            packages,
+            version: TableVersion::default(),
+        })
+    }
+
+    /// The same as version `version`: what a hold [keeps](crate::account::Terms::packages) of it.
+    #[must_use]
+    pub fn versioned(mut self, version: TableVersion) -> Self {
+        self.version = version;
+        self
+    }
+
+    /// Its version; 0 unless it was given one.
+    #[must_use]
+    pub const fn version(&self) -> TableVersion {
+        self.version
     }
 
     /// The packages, as they were listed.
     #[must_use]
     pub fn packages(&self) -> &[Package] {
-        &self.0
+        &self.packages
     }
 
     /// What to buy when `missing` seconds are missing; `None` only of an empty catalogue.
     #[must_use]
     pub fn recommend(&self, missing: Seconds) -> Option<&Package> {
-        let covering = self.0.iter().filter(|package| package.seconds >= missing);
+        let covering = self
+            .packages
+            .iter()
+            .filter(|package| package.seconds >= missing);
         covering
             .min_by_key(|package| (package.cost, Reverse(package.seconds)))
             .or_else(|| {
-                let all = self.0.iter();
+                let all = self.packages.iter();
                 all.min_by_key(|package| (Reverse(package.seconds), package.cost))
             })
     }

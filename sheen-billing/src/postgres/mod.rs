@@ -22,6 +22,18 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0002_credit_steps.up.sql"),
             include_str!("migrations/0002_credit_steps.down.sql"),
         ),
+        Migration::new(
+            3,
+            "refunds and groups",
+            include_str!("migrations/0003_refunds_and_groups.up.sql"),
+            include_str!("migrations/0003_refunds_and_groups.down.sql"),
+        ),
+        Migration::new(
+            4,
+            "estimate samples",
+            include_str!("migrations/0004_estimate_samples.up.sql"),
+            include_str!("migrations/0004_estimate_samples.down.sql"),
+        ),
     ],
 );
 

@@ -20,6 +20,8 @@ pub(super) struct Gated {
     pub(super) gate: Semaphore,
     /// Users whose calls wait for ever while the gate is otherwise open.
     pub(super) stuck: Mutex<Option<UserId>>,
+    /// Whose batch the next call of several leaves.
+    pub(super) busy: Mutex<Option<UserId>>,
     /// The users and sizes of the calls, in order.
     pub(super) calls: Mutex<Vec<(Option<UserId>, usize)>>,
     started: AtomicUsize,
@@ -45,6 +47,7 @@ impl Gated {
             inner: MemoryCreditStore::new(clock, CreditPolicy::default(), 1_000),
             gate: Semaphore::new(permits),
             stuck: Mutex::new(None),
+            busy: Mutex::new(None),
             calls: Mutex::default(),
             started: AtomicUsize::new(0),
             fault: Mutex::new(Fault::None),
@@ -53,10 +56,7 @@ impl Gated {
 
     pub(super) async fn pass(&self, commands: &[CreditCommand]) -> Result<(), StoreError> {
         self.started.fetch_add(1, SeqCst);
-        let user = commands.iter().find_map(|command| match command {
-            CreditCommand::Reserve(wish) => Some(wish.user.clone()),
-            _ => None,
-        });
+        let user = user_of(commands);
         self.calls
             .lock()
             .unwrap()
@@ -133,4 +133,32 @@ impl CreditStore for Gated {
         }
         outcomes
     }
+    /// One call whatever the accounts; a busy one's batch is left, once.
+    async fn several(
+        &self,
+        it: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError> {
+        self.pass(&it.concat()).await?;
+        let busy = self.busy.lock().unwrap().take();
+        let mut told = Vec::new();
+        for batch in it {
+            let user = user_of(&batch);
+            if busy.is_some() && busy == user {
+                told.push(None);
+            } else {
+                told.push(Some(self.inner.batch(batch).await?));
+            }
+        }
+        if *self.fault.lock().unwrap() == Fault::AnswerLost {
+            return Err(StoreError::new(StoreErrorKind::OutcomeUnknown));
+        }
+        Ok(told)
+    }
+}
+
+fn user_of(commands: &[CreditCommand]) -> Option<UserId> {
+    commands.iter().find_map(|command| match command {
+        CreditCommand::Reserve(wish) => Some(wish.user.clone()),
+        _ => None,
+    })
 }

@@ -377,6 +377,7 @@ async fn g6_accounts_do_not_wait_for_one_another() {
     let group = grouped(&store, |settings| {
         settings.in_flight = 1;
         settings.max_batch = 2;
+        settings.accounts = 1;
     });
     let mut callers = vec![call(&group, wish("ada", "op", 1)).await];
     store.until_started(1).await;
@@ -398,4 +399,83 @@ async fn g6_accounts_do_not_wait_for_one_another() {
         ["ada", "bob", "ada", "ada", "ada"],
         "bob's turn comes before the rest"
     );
+}
+
+/// Several accounts travel together, each with outcomes of its own in its own order.
+#[tokio::test]
+async fn g1_accounts_travel_together_and_each_gets_its_own() {
+    let store = Gated::new(0);
+    let group = grouped(&store, |settings| settings.in_flight = 1);
+    let first = call(&group, wish("ada", "op", 1)).await;
+    store.until_started(1).await;
+    let mut callers = Vec::new();
+    for n in 0..12u32 {
+        let user = ["ada", "bob", "eve"][n as usize % 3];
+        callers.push(call(&group, wish(user, &format!("op{n}"), 1 + n)).await);
+    }
+    store.open();
+    assert!(held(&first.await.unwrap().unwrap()));
+    for (n, caller) in callers.into_iter().enumerate() {
+        let ReserveOutcome::Reserved(it) = caller.await.unwrap().unwrap() else {
+            panic!("not reserved");
+        };
+        assert_eq!(it.seconds.get(), 1 + n as u64);
+    }
+    // Ada's turn had been given when the others came; theirs is one call for all.
+    assert_eq!(store.sizes(), [1, 12]);
+}
+
+/// G6: an account that is busy there is not waited for, has its next turn by itself, and loses
+/// neither its order nor its members.
+#[tokio::test]
+async fn g6_a_busy_account_is_left_for_a_turn_of_its_own() {
+    let store = Gated::new(0);
+    let group = grouped(&store, |settings| settings.in_flight = 1);
+    let first = call(&group, wish("zoe", "op", 1)).await;
+    store.until_started(1).await;
+    let mut callers = Vec::new();
+    for n in 0..6 {
+        let user = ["ada", "bob"][n % 2];
+        callers.push(call(&group, wish(user, &format!("op{n}"), 1)).await);
+    }
+    *store.busy.lock().unwrap() = Some(UserId::parse("bob").unwrap());
+    store.open();
+    assert!(held(&first.await.unwrap().unwrap()));
+    let mut balances = Vec::new();
+    for caller in callers {
+        let ReserveOutcome::Reserved(it) = caller.await.unwrap().unwrap() else {
+            panic!("not reserved");
+        };
+        balances.push(it.balance.daily_gift.get());
+    }
+    assert_eq!(
+        balances,
+        [899, 899, 898, 898, 897, 897],
+        "in the order they came"
+    );
+    assert_eq!(store.sizes(), [1, 6, 3]);
+}
+
+/// G2: one bad member of one account fails alone; all else is done account by account.
+#[tokio::test]
+async fn g2_a_bad_member_fails_alone_among_several_accounts() {
+    let store = Gated::new(0);
+    let group = grouped(&store, |settings| settings.in_flight = 1);
+    let first = call(&group, wish("zoe", "op", 1)).await;
+    store.until_started(1).await;
+    let mut callers = Vec::new();
+    for n in 0..6u32 {
+        let user = ["ada", "bob"][n as usize % 2];
+        callers.push(call(&group, wish(user, &format!("op{n}"), 1 + n)).await);
+    }
+    store.fail(Fault::Poison(3));
+    store.open();
+    assert!(held(&first.await.unwrap().unwrap()));
+    for (n, caller) in callers.into_iter().enumerate() {
+        match caller.await.unwrap() {
+            Ok(outcome) => assert!(n != 2 && held(&outcome), "{n}"),
+            Err(error) => assert_eq!((n, error.kind), (2, StoreErrorKind::Rejected)),
+        }
+    }
+    assert_eq!(store.sizes(), [1, 6, 3, 1, 1, 1, 3]);
 }

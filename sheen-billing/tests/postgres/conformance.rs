@@ -8,8 +8,8 @@ use sheen_billing::account::conformance::CreditHarness;
 use sheen_billing::account::{
     AccountView, Audit, Commit, CommitOutcome, CreditAudit, CreditCommand, CreditOutcome,
     CreditPolicy, CreditReader, CreditStore, CreditSweep, Drift, Entry, Extend, ExtendOutcome,
-    GrantStore, PgCreditStore, Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve,
-    ReserveOutcome, Totals,
+    GrantStore, HoldView, PgCreditStore, Purchase, PurchaseOutcome, Refund, RefundOutcome, Release,
+    ReleaseOutcome, Reserve, ReserveOutcome, Totals,
 };
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
@@ -114,12 +114,21 @@ impl CreditStore for Strangers {
     async fn batch(&self, it: Vec<CreditCommand>) -> Result<Vec<CreditOutcome>, StoreError> {
         self.one().batch(it).await
     }
+    async fn several(
+        &self,
+        it: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError> {
+        self.one().several(it).await
+    }
 }
 
 #[async_trait]
 impl GrantStore for Strangers {
     async fn credit(&self, it: Purchase) -> Result<PurchaseOutcome, StoreError> {
         self.one().credit(it).await
+    }
+    async fn refund(&self, it: Refund) -> Result<RefundOutcome, StoreError> {
+        self.one().refund(it).await
     }
 }
 
@@ -130,6 +139,9 @@ impl CreditReader for Strangers {
     }
     async fn holder(&self, hold: &ReservationId) -> Result<Option<UserId>, StoreError> {
         self.one().holder(hold).await
+    }
+    async fn hold(&self, hold: &ReservationId) -> Result<Option<HoldView>, StoreError> {
+        self.one().hold(hold).await
     }
     async fn entries(&self, user: &UserId, after: u64, n: u32) -> Result<Vec<Entry>, StoreError> {
         self.one().entries(user, after, n).await

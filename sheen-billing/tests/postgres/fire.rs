@@ -1,5 +1,5 @@
 //! Conservation under fire: callers over several pools while their sessions are killed and answers
-//! are thrown away. The long run of the same is a matter of `SHEEN_FIRE_SECONDS`.
+//! are thrown away; for seconds, or for two minutes in full.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{OperationId, PaymentId, UserId};
 use sheen_core::runtime::{Sleep, TokioRuntime};
 use sheen_core::seconds::Seconds;
-use testkit::TestDatabase;
+use testkit::{Proof, TestDatabase};
 use tokio::task::JoinSet;
 
 const POOLS: usize = 8;
@@ -183,10 +183,7 @@ async fn repeat(store: &PgCreditStore, job: &Job, told: &Told) {
 }
 
 async fn under_fire(grouped: bool) {
-    let seconds = std::env::var("SHEEN_FIRE_SECONDS")
-        .ok()
-        .and_then(|it| it.parse().ok());
-    let kills = seconds.unwrap_or(3) * 4;
+    let kills = 4 * Proof::size().pick(3, 120);
     let database = testkit::postgres().await;
     migrate(&database.pool(1).await).await.unwrap();
     let mut killer = database.connection().await;

@@ -170,6 +170,63 @@ async fn r4_r23_a_hold_ends_once_and_keeps_nothing() {
     assert_eq!(state(&world, &again).await.as_deref(), Some(CHECK));
 }
 
+/// R21: more than what it is of is refused whoever writes, and a refund is not taken back.
+#[tokio::test]
+async fn r21_refunds_stay_within_what_they_are_of() {
+    let world = used().await;
+    let hold = |set: &str, which: &str| {
+        format!("UPDATE sheen.credit_holds SET {set} WHERE operation_id = '{which}'")
+    };
+    let refund = |gift: i64, welcome: i64| {
+        format!("refunded_gift = {gift}, refunded_welcome = {welcome}, refunded_paid = 0")
+    };
+    for (set, which) in [
+        (refund(41, 0), "ended"),
+        (refund(1, 1), "ended"),
+        (refund(-1, 0), "ended"),
+        ("refunded_gift = 1".to_owned(), "ended"),
+        ("charged_gift = 41".to_owned(), "ended"),
+        (refund(1, 0), "open"),
+        (
+            "charged_gift = 1, charged_welcome = 0, charged_paid = 0".to_owned(),
+            "open",
+        ),
+        ("overage = 'reject'".to_owned(), "open"),
+        ("tier = 'premium', price_version = 1".to_owned(), "open"),
+    ] {
+        let refused = state(&world, &hold(&set, which)).await;
+        assert_eq!(refused.as_deref(), Some(CHECK), "{set} of {which}");
+    }
+    assert_eq!(state(&world, &hold(&refund(30, 0), "ended")).await, None);
+    let less = state(&world, &hold(&refund(29, 0), "ended")).await;
+    assert_eq!(less.as_deref(), Some(CHECK));
+
+    let payment = |refunded: i64| format!("UPDATE sheen.credit_payments SET refunded = {refunded}");
+    for refunded in [-1, 0, 51] {
+        let refused = state(&world, &payment(refunded)).await;
+        assert_eq!(refused.as_deref(), Some(CHECK), "{refunded}");
+    }
+    assert_eq!(state(&world, &payment(50)).await, None);
+    assert_eq!(state(&world, &payment(49)).await.as_deref(), Some(CHECK));
+    for (kind, of, seconds) in [
+        ("refund", "NULL, NULL", 1),
+        ("refund", "'res_1', 'pay'", 1),
+        ("release", "NULL, 'pay'", 0),
+        ("refund", "NULL, 'pay'", 0),
+    ] {
+        let insert = format!(
+            "INSERT INTO sheen.credit_operations (user_id, kind, operation_id, reservation_id,
+                payment_id, seconds, charged, returned, shortfall, answer_gift, answer_welcome,
+                answer_paid) VALUES ('ada', '{kind}', 'x', {of}, {seconds}, 0, 0, 0, 0, 0, 0)"
+        );
+        assert_eq!(
+            state(&world, &insert).await.as_deref(),
+            Some(CHECK),
+            "{kind} {of}"
+        );
+    }
+}
+
 fn entry(number: u32, kind: &str, bucket: &str, from: &str, to: &str, ms: i64) -> String {
     format!(
         "INSERT INTO sheen.credit_entries VALUES ('ada', {number}, '{kind}', '{bucket}', '{from}',
@@ -209,6 +266,9 @@ async fn entries_that_move_what_cannot_move_are_refused() {
         ("purchase", "paid", "available", "granted"),
         ("daily_gift", "paid", "granted", "available"),
         ("breakage", "paid", "available", "breakage"),
+        ("refund", "paid", "charged", "available"),
+        ("reversal", "gift", "available", "breakage"),
+        ("reversal", "paid", "held", "breakage"),
         ("mistake", "paid", "granted", "available"),
     ] {
         let refused = state(&world, &entry(90, kind, bucket, from, to, 1)).await;

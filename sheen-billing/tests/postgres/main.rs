@@ -4,7 +4,9 @@
 mod conformance;
 mod fire;
 mod guards;
+mod midnight;
 mod model;
+mod samples;
 mod statements;
 mod together;
 

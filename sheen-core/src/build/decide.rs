@@ -15,6 +15,7 @@ use super::types::{
     Authority, Build, BuildInput, BuildKind, Deadlines, Ending, Finish, FinishOutcome, NewBuild,
     ProjectClaimOutcome, Queued, StartOutcome, Status,
 };
+use crate::error::{StoreError, StoreErrorKind};
 use crate::files::FileSet;
 use crate::id::{BuildId, UserId};
 use crate::time::Timestamp;
@@ -293,6 +294,30 @@ pub fn decide_finish(
         not_before,
         after: ended(build, &finish.ending, now),
     })
+}
+
+/// Decides whether the sweep ends this build, and how (C10, C16): `None` while it is not overdue.
+#[must_use]
+pub fn decide_reap(build: &Build, now: Timestamp, deadlines: &Deadlines) -> Option<Change> {
+    let finish = Finish::new(build.id.clone(), Authority::Sweep, Ending::timed_out());
+    match decide_finish(Some(build), &finish, now, deadlines) {
+        FinishDecision::Apply(change) => Some(change),
+        FinishDecision::Refuse(_) => None,
+    }
+}
+
+/// Refuses a batch of starts that is over [`NewBuild::MAX_BATCH`] (C15).
+///
+/// # Errors
+/// [`Rejected`](StoreErrorKind::Rejected) then.
+pub fn check_batch(batch: &[NewBuild]) -> Result<(), StoreError> {
+    if batch.len() <= NewBuild::MAX_BATCH {
+        return Ok(());
+    }
+    Err(StoreError::with_source(
+        StoreErrorKind::Rejected,
+        "a batch has at most 50 starts",
+    ))
 }
 
 /// When a build is overdue unless something happens; `None` once it ended. A queued one counts

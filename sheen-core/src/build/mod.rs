@@ -80,6 +80,7 @@ mod decide;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
+pub mod settled;
 mod store;
 #[cfg(test)]
 mod tests;

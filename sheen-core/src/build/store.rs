@@ -41,6 +41,13 @@ use crate::token::FencingToken;
 ///     no later heartbeat or finish of that claim counts.
 /// 14. **C14** Repeating any step whose answer was lost changes nothing further, except a claim: a
 ///     repeated claim takes the next build, and that of the lost answer is left to the sweep.
+/// 15. **C15** A batch of starts is its starts one after another, in order, with an answer each,
+///     those of one project or session among them; one that is refused or fails changes nothing for
+///     the others, and another caller's step may come between two of them. Over
+///     [`NewBuild::MAX_BATCH`] it is refused whole.
+/// 16. **C16** Reaping ends overdue builds as a finish by the sweep would, as `TIMED_OUT`, the
+///     oldest deadline first, at most `limit`, and tells which. A build that another step holds at
+///     that moment it may pass by; of any number of reapers at once one ends each build.
 #[async_trait]
 pub trait BuildStore: Debug + Send + Sync + 'static {
     /// Puts a build in the queue, if the project and its user allow it (C1–C5).
@@ -49,6 +56,16 @@ pub trait BuildStore: Debug + Send + Sync + 'static {
     /// When the store fails; the step may then have been done or not, and may be repeated. An id
     /// that another build has is [`Rejected`](crate::error::StoreErrorKind::Rejected).
     async fn start(&self, new: NewBuild) -> Result<StartOutcome, StoreError>;
+
+    /// Puts several builds in the queue, each as a start would (C15).
+    ///
+    /// # Errors
+    /// When the batch is too large or the store fails as a whole; each start may then have been done
+    /// or not, and the batch may be repeated. What fails for one start alone stands in its place.
+    async fn start_many(
+        &self,
+        batch: Vec<NewBuild>,
+    ) -> Result<Vec<Result<StartOutcome, StoreError>>, StoreError>;
 
     /// Takes the oldest queued build for `worker` (C6).
     ///
@@ -67,6 +84,13 @@ pub trait BuildStore: Debug + Send + Sync + 'static {
     /// # Errors
     /// When the store fails; repeat it until it answers.
     async fn finish(&self, finish: Finish) -> Result<FinishOutcome, StoreError>;
+
+    /// Ends what is overdue, in a batch (C16). For builds that hold credits use the sweep of the
+    /// worker, which settles the hold in the same step.
+    ///
+    /// # Errors
+    /// When the store fails; what it ended is ended, and a repeat goes on.
+    async fn reap(&self, limit: u32) -> Result<Vec<Build>, StoreError>;
 }
 
 /// Reading builds. Answers are of one instant each.

@@ -163,6 +163,9 @@ pub struct NewBuild {
 }
 
 impl NewBuild {
+    /// The most starts in one batch (wire.md §5).
+    pub const MAX_BATCH: usize = 50;
+
     /// A build that holds nothing and waits its turn.
     #[must_use]
     pub const fn new(
@@ -274,6 +277,15 @@ pub enum Ending {
 impl Ending {
     /// The longest error text kept, in bytes.
     pub const MAX_ERROR: usize = 4 * 1024;
+
+    /// How the sweep ends a build.
+    #[must_use]
+    pub fn timed_out() -> Self {
+        Self::Failed {
+            reason: FailureReason::TimedOut,
+            error: "The build took too long and was stopped.".into(),
+        }
+    }
 
     /// The status it leads to.
     #[must_use]

@@ -31,6 +31,9 @@ use crate::error::StoreError;
 /// 11. **C11** Reaping removes only expired leases and forgotten records, at most `limit`.
 /// 12. **C12** Completing twice with the same lease and answer is `Done` both times.
 /// 13. **C13** Looking changes nothing.
+/// 14. **C14** Any step may be repeated when its answer was lost, whether it was done or not:
+///     completing and extending come to the same, abandoning is `Lost` once it was done, and a
+///     beginning finds its own lease `InProgress` until it lapses.
 #[async_trait]
 pub trait IdempotencyStore: Debug + Send + Sync + 'static {
     /// Takes the lease of a key, or says what came of it before (C1–C5).

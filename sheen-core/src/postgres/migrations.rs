@@ -134,6 +134,18 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0005_idempotency_steps.up.sql"),
             include_str!("migrations/0005_idempotency_steps.down.sql"),
         ),
+        Migration::new(
+            6,
+            "build batches",
+            include_str!("migrations/0006_build_batches.up.sql"),
+            include_str!("migrations/0006_build_batches.down.sql"),
+        ),
+        Migration::new(
+            7,
+            "settled observers",
+            include_str!("migrations/0007_settled.up.sql"),
+            include_str!("migrations/0007_settled.down.sql"),
+        ),
     ],
 );
 

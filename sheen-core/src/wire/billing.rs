@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::credits::{BalanceFigures, UsageFigures};
 use super::estimate::{EstimateAnswer, EstimateRequest};
 use super::fields::{FromFields, ObjectReader};
-use crate::id::PaymentId;
+use crate::id::{EntryId, PaymentId, UserId};
 use crate::seconds::Seconds;
 use crate::time::Timestamp;
 
@@ -50,6 +50,79 @@ pub struct BalanceAnswer {
     pub usage: UsageFigures,
     /// When the next gift is due.
     pub daily_reset_at: Timestamp,
+}
+
+/// `POST /v1/billing/batch-balance`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BatchBalanceRequest {
+    /// Whose balances, in the order of the answer, at most [`Self::MAX_USERS`].
+    pub users: Vec<UserId>,
+}
+
+impl BatchBalanceRequest {
+    /// How many users one call may ask about.
+    pub const MAX_USERS: usize = 100;
+}
+
+impl FromFields for BatchBalanceRequest {
+    fn read(body: &mut ObjectReader<'_>) -> Option<Self> {
+        let users = body.ids("userIds", Self::MAX_USERS)?;
+        Some(Self { users })
+    }
+}
+
+/// One account in the answer to a batch of balances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct BalanceItem {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// What can be reserved now, what was charged, and when the next gift is due.
+    #[serde(flatten)]
+    pub balance: BalanceAnswer,
+}
+
+/// The answer to a batch of balances.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct BatchBalanceAnswer {
+    /// In the order they were asked for.
+    pub balances: Vec<BalanceItem>,
+}
+
+/// One entry of an account's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct HistoryItem<K, B> {
+    /// Its name.
+    pub id: EntryId,
+    /// What it records, like `purchase` or `reserve`.
+    pub kind: K,
+    /// Whose bucket's seconds, like `paid`.
+    pub bucket: B,
+    /// How many, at least one.
+    pub seconds: Seconds,
+    /// The operation or payment that caused it; `null` where none did.
+    pub operation_id: Option<String>,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// The answer to `GET /v1/billing/history/{userId}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct HistoryAnswer<K, B> {
+    /// At most 50, the oldest first.
+    pub entries: Vec<HistoryItem<K, B>>,
+    /// From where to go on; `null` at the end.
+    pub next_cursor: Option<String>,
+    /// Whether more is there already.
+    pub has_more: bool,
 }
 
 /// `POST /v1/billing/check-sufficient`.

@@ -181,6 +181,11 @@ impl<'a> ObjectReader<'a> {
         Seconds::new(whole).ok()
     }
 
+    /// A whole number from `min` to `max`.
+    pub fn whole(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
+        self.required(name, |this, value| this.whole_of(name, &value, min, max))
+    }
+
     /// A whole number from `min` to `max` that may be left out.
     pub fn optional_whole(&mut self, name: &'static str, min: u64, max: u64) -> Option<u64> {
         let value = self.take(name)?;
@@ -286,6 +291,46 @@ impl<'a> ObjectReader<'a> {
             }
         }
         texts
+    }
+
+    /// A list of one to `most` ids; `None` only with a note of what is wrong with it.
+    pub fn ids<T>(&mut self, name: &'static str, most: usize) -> Option<Vec<T>>
+    where
+        T: FromStr<Err: FieldProblem>,
+    {
+        let items = match self.take(name) {
+            Some(Value::Array(items)) => items,
+            found => {
+                let (reason, message) = match found {
+                    None => ("required", "is required"),
+                    Some(_) => ("wrong_type", "must be a list of ids"),
+                };
+                self.refuse(name, reason, message);
+                return None;
+            }
+        };
+        if items.is_empty() || items.len() > most {
+            let reason = if items.is_empty() {
+                "too_few"
+            } else {
+                "too_many"
+            };
+            self.refuse(name, reason, format!("must have 1 to {most} items"));
+            return None;
+        }
+        let count = items.len();
+        let mut ids = Vec::with_capacity(count);
+        for (index, item) in items.into_iter().enumerate() {
+            let field = format!("{}[{index}]", self.name(name));
+            match item {
+                Value::String(text) => match text.parse::<T>() {
+                    Ok(id) => ids.push(id),
+                    Err(error) => self.fields.refuse(field, error.code(), error.to_string()),
+                },
+                _ => self.fields.refuse(field, "wrong_type", "must be a string"),
+            }
+        }
+        (ids.len() == count).then_some(ids)
     }
 
     /// The value of `name` and where to note what is wrong inside it.

@@ -1,4 +1,4 @@
-//! Requests and answers as they stand on the wire (wire.md §§3–8), without logic.
+//! Requests and answers as they stand on the wire (wire.md §§3–8, 12, 13), without logic.
 //!
 //! 1. A request is read field by field from its JSON object, so that every wrong field is named at
 //!    once; what a request does not know is ignored.
@@ -31,14 +31,17 @@ mod credits;
 mod error_body;
 mod estimate;
 mod fields;
+mod messages;
+mod recommendations;
 mod start;
 mod suggestions;
 #[cfg(test)]
 mod tests;
+mod timings;
 
 pub use billing::{
-    BalanceAnswer, CheckSufficientAnswer, CheckSufficientRequest, CreditAnswer, CreditRequest,
-    PackageHint,
+    BalanceAnswer, BalanceItem, BatchBalanceAnswer, BatchBalanceRequest, CheckSufficientAnswer,
+    CheckSufficientRequest, CreditAnswer, CreditRequest, HistoryAnswer, HistoryItem, PackageHint,
 };
 pub use builds::{BuildAnswer, ViewerTokenAnswer};
 pub use credits::{
@@ -48,5 +51,8 @@ pub use credits::{
 pub use error_body::ErrorBody;
 pub use estimate::{Confidence, EstimateAnswer, EstimateRequest, OperationType, ProjectSize};
 pub use fields::{FromFields, ObjectReader};
+pub use messages::{MessageItem, MessagesAnswer};
+pub use recommendations::RecommendationsAnswer;
 pub use start::{HeldSeconds, StartAnswer, StartRequest};
 pub use suggestions::{AnalysisFields, SuggestRequest, SuggestionItem, SuggestionsAnswer};
+pub use timings::TimingRequest;

@@ -13,19 +13,27 @@ mod usual {
     sheen_core::build_store_conformance!(async { super::World::new().await.harness() });
 }
 
+mod settled {
+    sheen_core::settled_outbox_conformance!(async { super::World::new().await.outbox() });
+}
+
 /// S3: the plans a pooler's or a long-lived connection would come to.
 mod s3_generic_plans {
-    sheen_core::build_store_conformance!(async {
+    async fn world() -> super::World {
         let blind = [
             ("plan_cache_mode", "force_generic_plan"),
             ("enable_nestloop", "off"),
             // A plan that needs what is off looks dear enough to be compiled, at 100 ms a time.
             ("jit", "off"),
         ];
-        super::World::with(|options| options.options(blind))
-            .await
-            .harness()
-    });
+        super::World::with(|options| options.options(blind)).await
+    }
+
+    sheen_core::build_store_conformance!(async { world().await.harness() });
+
+    mod settled {
+        sheen_core::settled_outbox_conformance!(async { super::world().await.outbox() });
+    }
 }
 
 #[tokio::test]

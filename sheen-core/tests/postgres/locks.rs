@@ -327,3 +327,50 @@ async fn an_unreachable_server_is_unavailable() {
     assert_eq!(error.kind, StoreErrorKind::Unavailable);
     assert!(error.is_transient());
 }
+
+/// C16: reaping does not wait for a build that another step holds; it ends the others.
+#[tokio::test]
+async fn c16_reaping_passes_by_what_is_locked() {
+    let world = World::with(|options| options.options([("lock_timeout", "1s")])).await;
+    for n in 1..4 {
+        world.started(new_build(n, "u", &format!("p{n}"))).await;
+    }
+    world.advance(Duration::from_secs(600)).await;
+    let holder = Holder::of(
+        &world,
+        "SELECT 1 FROM sheen.builds WHERE build_id = 'bld_2' FOR UPDATE",
+    )
+    .await;
+    let ids = |reaped: Vec<Build>| -> Vec<String> {
+        reaped.iter().map(|build| build.id.to_string()).collect()
+    };
+    let reaped = world.store.reap(10).await.unwrap();
+    assert_eq!(ids(reaped), ["bld_1", "bld_3"]);
+    holder.let_go().await;
+    assert_eq!(ids(world.store.reap(10).await.unwrap()), ["bld_2"]);
+    assert_eq!(world.store.reap(10).await.unwrap(), []);
+}
+
+/// C3: a known build and its place in the queue are of one instant, although it is called off while
+/// the start looks.
+#[tokio::test]
+async fn c03_a_known_build_is_told_of_one_instant() {
+    let world = World::new().await;
+    for n in 0..40 {
+        let project = format!("p{n}");
+        let build = world.started(new_build(n, "u", &project)).await.build;
+        let (store, again) = (world.store.clone(), new_build(n, "u", &project));
+        let repeat = beside(async move { store.start(again).await });
+        let ending = failed(FailureReason::Cancelled);
+        let finish = Finish::new(build.id, Authority::Owner(build.user), ending);
+        world.store.finish(finish).await.unwrap();
+        let StartOutcome::SessionKnown(known) = repeat.await.unwrap().unwrap() else {
+            panic!("not known");
+        };
+        assert_eq!(
+            known.build.status.is_active(),
+            known.position > 0,
+            "{known:?}"
+        );
+    }
+}

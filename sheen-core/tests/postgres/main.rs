@@ -6,13 +6,17 @@ mod guards;
 mod idempotency;
 mod locks;
 mod migrations;
+mod plans;
+mod settled;
 mod statements;
 mod support;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use sheen_core::build::conformance::BuildHarness;
+use sheen_core::build::settled::conformance::OutboxHarness;
 use sheen_core::build::{
     Build, BuildInput, BuildKind, Claimed, Deadlines, NewBuild, PgBuildStore, Queued, StartOutcome,
 };
@@ -68,6 +72,11 @@ impl World {
             Box::pin(async move { testing::advance_clock(&pool, duration).await.unwrap() })
         });
         BuildHarness::new(self.store.clone(), self.store.clone(), advance).with_guard(self)
+    }
+
+    fn outbox(self) -> OutboxHarness {
+        let store = self.store.clone();
+        OutboxHarness::new(self.harness(), store.clone(), store)
     }
 
     async fn advance(&self, duration: Duration) {

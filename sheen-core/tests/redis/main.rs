@@ -1,6 +1,7 @@
 //! sheen-core on a real Redis: the store of idempotency records.
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
+mod cluster;
 mod differential;
 mod server;
 

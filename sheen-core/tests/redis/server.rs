@@ -1,5 +1,7 @@
 //! What only a Redis can get wrong: time, times to live, scripts, memory, lines that break.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +15,7 @@ use sheen_core::idempotency::{
     StoredAnswer,
 };
 use sheen_core::redis::EvictionError;
+use sheen_core::time::{Clock as _, ManualClock, Timestamp};
 use testkit::{RedisServer, until_async};
 
 use super::{Store, answer, connection, key, live, print, scope, scope_of, started, still};
@@ -356,4 +359,45 @@ async fn i13_headers_of_any_characters_come_back_as_they_were() {
     store.complete(&lease, answer.clone()).await.unwrap();
     let replay = store.begin(&scope(), &key("k"), print(1)).await.unwrap();
     assert_eq!(replay, BeginOutcome::Replay(answer));
+}
+
+/// I19: two operations over one server keep the lifetimes that each was given.
+#[tokio::test]
+async fn i19_two_stores_over_one_server_keep_their_own_lifetimes() {
+    let server = testkit::redis();
+    let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_763_634_600_000)));
+    let mut stores = Vec::new();
+    for life in [10, 600].map(Duration::from_secs) {
+        let line = connection(server.url()).await;
+        let lifetimes = Lifetimes::new(life * 10, life);
+        let store = Store::open(line, server.prefix(), lifetimes).await.unwrap();
+        stores.push((store.with_clock(clock.clone()), life));
+    }
+    for (n, (store, life)) in stores.iter().enumerate() {
+        let lease = started(store, &format!("k{n}")).await;
+        assert_eq!(lease.expires_at, clock.now().plus(*life));
+        store.complete(&lease, answer("done")).await.unwrap();
+    }
+    clock.advance(Duration::from_secs(100));
+    for (store, _) in &stores {
+        for (name, there) in [("k0", false), ("k1", true)] {
+            let seen = store.look(&scope(), &key(name), print(1)).await.unwrap();
+            assert_eq!(seen.is_some(), there, "{name}");
+        }
+    }
+}
+
+/// X4: nothing that a Redis of an older distribution lacks, and no life but a whole key's.
+#[test]
+fn x4_scripts_use_what_every_redis_since_5_has() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/idempotency/redis/lua");
+    let mut commands = BTreeSet::new();
+    for script in std::fs::read_dir(folder).unwrap() {
+        let text = std::fs::read_to_string(script.unwrap().path()).unwrap();
+        for call in text.split("redis.call('").skip(1) {
+            commands.insert(call.split('\'').next().unwrap().to_owned());
+        }
+    }
+    let known = ["DEL", "GET", "HLEN", "SET", "TIME"].map(str::to_owned);
+    assert_eq!(commands, BTreeSet::from(known));
 }

@@ -35,6 +35,10 @@ impl EventType {
     pub const DEPLOY_FAILED: Self = Self(Cow::Borrowed("deploy_failed"));
     /// A task of the build failed; data adds `reason` and `error`.
     pub const TASK_FAILED: Self = Self(Cow::Borrowed("task_failed"));
+    /// Recommendations are there; data adds `readySource` and `count`.
+    pub const RECOMMENDATIONS_READY: Self = Self(Cow::Borrowed("recommendations_ready"));
+    /// There are no recommendations; data adds `readySource`, `reason` and `error`.
+    pub const RECOMMENDATIONS_FAILED: Self = Self(Cow::Borrowed("recommendations_failed"));
 
     /// Takes a text as a type.
     ///

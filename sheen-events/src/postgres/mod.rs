@@ -7,8 +7,14 @@
 //! writes all; any other role sees nothing, but for the visible events of the user that its session
 //! names with `SET sheen.user_id = '…'`.
 
+mod row;
+mod talk;
+
 use sheen_core::postgres::{MigrateError, Migration, Migrations};
 use sqlx::postgres::PgPool;
+
+pub(crate) use row::{corrupt, get, signed, unsigned};
+pub use talk::TALK;
 
 /// The tables and functions of event logs.
 pub const MIGRATIONS: Migrations = Migrations::new(
@@ -43,11 +49,12 @@ pub const VIEW: Migrations = Migrations::new(
 );
 
 /// Brings the database up to date: what `sheen-core` keeps there, whose words and clock the log
-/// uses, then the logs. The [`VIEW`] is apart.
+/// uses, then the logs and what people say. The [`VIEW`] is apart.
 ///
 /// # Errors
 /// As [`Migrations::up`].
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     sheen_core::postgres::migrate(pool).await?;
-    MIGRATIONS.up(pool).await
+    MIGRATIONS.up(pool).await?;
+    TALK.up(pool).await
 }

@@ -145,11 +145,11 @@ impl Follower {
         // A dead call first: it decides what is done instead.
         match &self.state {
             State::Opening { since } if at >= *since + self.config.first_byte => {
-                self.fail(now, None, tell)
+                self.fail(now, None, tell);
             }
             State::Live(live) if at >= live.deadline(&self.config) => self.broke(now, tell),
             State::Polling { since } if at >= *since + self.config.poll_timeout => {
-                self.poll_failed(now, None)
+                self.poll_failed(now, None);
             }
             _ => {}
         }

@@ -36,6 +36,7 @@ pub struct MemoryAdmission {
     builds: Arc<MemoryBuildStore>,
     credits: Arc<MemoryCreditStore>,
     log: Arc<MemoryEventLog>,
+    leaves_streams_open: bool,
 }
 
 /// All rooms, locked in the one order there is.
@@ -45,6 +46,7 @@ struct Rooms<'a> {
     builds: MutexGuard<'a, BuildState>,
     credits: MutexGuard<'a, CreditState>,
     log: MutexGuard<'a, LogState>,
+    leaves_streams_open: bool,
 }
 
 impl MemoryAdmission {
@@ -63,7 +65,16 @@ impl MemoryAdmission {
             builds,
             credits,
             log,
+            leaves_streams_open: false,
         }
+    }
+
+    /// Leaves the streams of settled builds open for what follows: whoever asks for this closes
+    /// them, as [`EndStreams`](crate::recommending::EndStreams) does.
+    #[must_use]
+    pub const fn leave_streams_open(mut self) -> Self {
+        self.leaves_streams_open = true;
+        self
     }
 
     fn lock(&self) -> Rooms<'_> {
@@ -78,6 +89,7 @@ impl MemoryAdmission {
             builds,
             credits,
             log,
+            leaves_streams_open: self.leaves_streams_open,
         }
     }
 }
@@ -276,7 +288,9 @@ impl Rooms<'_> {
         last.token = build.token;
         self.log.raise(&build.id, build.token);
         self.log.append(now, last)?;
-        self.log.close(&build.id);
+        if !self.leaves_streams_open {
+            self.log.close(&build.id);
+        }
         Ok(SettleOutcome::Settled(Settled::new(build, charge)))
     }
 

@@ -27,7 +27,8 @@ use super::types::{Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
 /// 6. **C6** A heartbeat keeps build and hold alive together: the hold outlives the build's
 ///    deadline. When either is gone it is `Lost`.
 /// 7. **C7** A settlement ends the build, commits its hold (deployed) or releases it (failed),
-///    appends exactly one `deploy_completed` or `deploy_failed`, and closes the stream.
+///    appends exactly one `deploy_completed` or `deploy_failed`, and closes the stream, unless it was
+///    made to leave streams open for what follows a build.
 /// 8. **C8** Of any settlements of one build at once, one settles; the others change nothing.
 /// 9. **C9** After a claim or a settlement the token before it appends nothing any more.
 /// 10. **C10** A build whose hold can no longer be charged is not deployed: where the hold lapsed it

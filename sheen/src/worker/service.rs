@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use event_listener::{Event, EventListener};
 use futures_channel::oneshot;
 use sheen_billing::account::Reserve;
-use sheen_billing::estimate::{self, OperationType, ProjectSize};
+use sheen_billing::estimate::{self, Estimate, Estimator, OperationType, ProjectSize};
 use sheen_core::build::{
     Authority, BeatOutcome, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
     NewBuild, Queued,
@@ -24,6 +24,7 @@ use super::observer::{Observers, SettledObserver};
 use super::settling::Settling;
 use super::types::Start;
 use crate::admission::{Admission, Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
+use crate::measuring::operation_of;
 use crate::stop::Stop;
 
 /// What a worker is made of.
@@ -62,6 +63,7 @@ pub struct Worker {
     entropy: Arc<dyn Entropy>,
     spawn: Arc<dyn Spawn>,
     settling: Arc<Settling>,
+    estimator: Option<Arc<Estimator>>,
 }
 
 impl Worker {
@@ -81,6 +83,30 @@ impl Worker {
                 queue: Event::new(),
             }),
             spawn: parts.spawn,
+            estimator: None,
+        }
+    }
+
+    /// The same, with estimates from what was measured
+    /// ([`MeasureBuilds`](crate::measuring::MeasureBuilds)) instead of by default.
+    #[must_use]
+    pub fn with_estimator(mut self, estimator: Arc<Estimator>) -> Self {
+        self.estimator = Some(estimator);
+        self
+    }
+
+    /// How long `operation` on a project of `size` takes.
+    ///
+    /// # Errors
+    /// When the store of samples fails and never answered before.
+    pub async fn estimate(
+        &self,
+        operation: OperationType,
+        size: ProjectSize,
+    ) -> Result<Estimate, StoreError> {
+        match &self.estimator {
+            Some(estimator) => estimator.estimate(operation, size).await,
+            None => Ok(estimate::estimate(operation, size)),
         }
     }
 
@@ -95,7 +121,8 @@ impl Worker {
         start: Start,
     ) -> Result<AdmitOutcome, StoreError> {
         let size = ProjectSize::of_files(self.files_of(&start).await?);
-        let seconds = estimate::estimate(operation_of(start.input.kind), size).estimated_seconds;
+        let estimate = self.estimate(operation_of(start.input.kind), size).await?;
+        let seconds = estimate.estimated_seconds;
         let session = start.session.unwrap_or_else(|| {
             BuildSessionId::generate(&start.project, self.clock.now(), &*self.entropy)
         });
@@ -304,12 +331,5 @@ impl Worker {
     /// Completes when every observer has heard of every build settled until now, or was given up.
     pub(crate) async fn observers_heard(&self) {
         self.settling.observers.all_heard().await;
-    }
-}
-
-const fn operation_of(kind: BuildKind) -> OperationType {
-    match kind {
-        BuildKind::Update => OperationType::Update,
-        _ => OperationType::MainBuild,
     }
 }

@@ -4,6 +4,7 @@
 mod conformance;
 mod faults;
 mod full;
+mod recommending;
 mod runner;
 mod support;
 mod vanishing;

@@ -5,10 +5,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sheen::admission::{AdmitOutcome, Admitted, Settled};
+use sheen::admission::{AdmitOutcome, Admitted, Charge, Settled};
 use sheen::builder::{BuildError, Builder, Built, Job, Progress};
+use sheen::measuring::MeasureBuilds;
 use sheen::runner::{RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::{SettledObserver, Start, Worker};
+use sheen_billing::estimate::{
+    EstimateSettings, Estimator, MemorySampleStore, OperationType, ProjectSize,
+};
 use sheen_core::build::{Build, BuildInput, BuildKind, FailureReason, Status};
 use sheen_core::entropy::SeededEntropy;
 use sheen_core::files::{FilePath, FileSet};
@@ -91,6 +95,10 @@ impl Stage {
     fn set(observers: Vec<Arc<dyn SettledObserver>>) -> Self {
         let rooms = Rooms::new();
         let worker = rooms.worker(observers);
+        Self::of(rooms, worker)
+    }
+
+    fn of(rooms: Rooms, worker: Arc<Worker>) -> Self {
         let builder = Arc::new(Scripted::default());
         let mut config = RunnerConfig::default();
         config.poll = Duration::from_millis(20);
@@ -344,4 +352,46 @@ async fn observers_hear_of_a_settled_build_and_are_tried_again() {
     observer.heard.notified().await;
     assert_eq!(stage.ended("p1", &id).await.status, Status::Deployed);
     assert_eq!(observer.tries.load(Ordering::SeqCst), 2);
+}
+
+/// M4 and wire.md §6: deployed builds are measured, once each, and the next hold is the estimate
+/// by them; what failed says nothing.
+#[tokio::test]
+async fn deployed_builds_are_measured_and_the_next_hold_is_estimated_by_them() {
+    let rooms = Rooms::new();
+    let samples = Arc::new(MemorySampleStore::new());
+    let settings = EstimateSettings::default();
+    let estimator = Arc::new(Estimator::new(samples, rooms.clock.clone(), settings));
+    let measure = MeasureBuilds::new(estimator.clone(), rooms.builds.clone());
+    let counting = Arc::new(Counting::default());
+    let parts = rooms.parts(vec![Arc::new(measure.clone()), counting]);
+    let worker = Arc::new(Worker::new(parts).with_estimator(estimator.clone()));
+    let stage = Stage::of(rooms, worker);
+    let (operation, size) = (OperationType::MainBuild, ProjectSize::Small);
+    for n in 0..4 {
+        let project = format!("p{n}");
+        let id = stage.start(&project, "good").await;
+        let build = stage.ended(&project, &id).await;
+        assert_eq!(build.hold.as_ref().unwrap().seconds.get(), 180);
+        // Told again, as observers are.
+        let settled = Settled::new(build, Charge::None);
+        measure.settled(&settled).await.unwrap();
+    }
+    let failed = stage.start("p4", "fail").await;
+    stage.ended("p4", &failed).await;
+    let still = stage.worker.estimate(operation, size).await.unwrap();
+    assert_eq!(still.estimated_seconds.get(), 180);
+    let id = stage.start("p5", "good").await;
+    let build = stage.ended("p5", &id).await;
+    measure
+        .settled(&Settled::new(build, Charge::None))
+        .await
+        .unwrap();
+    let told = estimator.calibration(operation, size).await.unwrap();
+    assert_eq!((told.samples, told.covered), (5, 5));
+    assert_eq!(told.overshoot.get(), 5 * (180 - 7));
+    let id = stage.start("p6", "good").await;
+    let build = stage.ended("p6", &id).await;
+    assert_eq!(build.hold.unwrap().seconds.get(), 7);
+    assert!(stage.runner.shutdown().await);
 }

@@ -108,6 +108,26 @@ impl TestDatabase {
         }
     }
 
+    /// Ends the sessions of this database that `which` picks, as a crash of their client or an
+    /// operator would, and says how many: an SQL condition over `pg_stat_activity`, such as
+    /// `wait_event_type = 'Lock'`.
+    ///
+    /// # Panics
+    /// When the server does not answer.
+    pub async fn terminate(&self, which: &str) -> usize {
+        let mut connection = self.connection().await;
+        let ended: Result<Vec<bool>, _> = sqlx::query_scalar(AssertSqlSafe(format!(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+             WHERE datname = current_database() AND pid <> pg_backend_pid() AND ({which})"
+        )))
+        .fetch_all(&mut connection)
+        .await;
+        match ended {
+            Ok(ended) => ended.into_iter().filter(|ended| *ended).count(),
+            Err(error) => panic!("the test's database does not answer: {error}"),
+        }
+    }
+
     /// A connection outside any pool.
     ///
     /// # Panics

@@ -1,14 +1,16 @@
 //! Starting and ending a private server.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::os::unix::process::CommandExt;
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use sqlx::postgres::PgConnectOptions;
 
 use super::database::TestDatabase;
+use crate::guard::{Guard, GuardError};
+use crate::process::{Stopped, stop};
 
 /// What to type on a Debian machine without the servers.
 pub const INSTALL: &str = "apt-get install -y postgresql redis-server";
@@ -28,6 +30,15 @@ pub enum StartError {
     /// The machine did not let a process be started or a folder be made.
     #[error("could not start a process or make a folder")]
     Io(#[from] io::Error),
+}
+
+impl From<GuardError> for StartError {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::Refused(said) => Self::Refused(said),
+            GuardError::Io(error) => Self::Io(error),
+        }
+    }
 }
 
 /// Whether what is committed outlives the machine.
@@ -60,9 +71,8 @@ impl Durability {
 /// whichever comes first.
 #[derive(Debug)]
 pub struct PostgresServer {
-    guard: Child,
-    folder: PathBuf,
-    pid: u32,
+    guard: Guard,
+    pid: AtomicU32,
 }
 
 impl PostgresServer {
@@ -76,44 +86,58 @@ impl PostgresServer {
             std::env::var_os("PATH").as_deref(),
         )
         .ok_or(StartError::Missing)?;
-        let folder = tempfile::Builder::new()
-            .prefix("testkit-pg-")
-            .permissions(std::fs::Permissions::from_mode(0o755))
-            .tempdir_in(parent_folder())?;
+        let folder = crate::folder::new("testkit-pg-")?;
         // PostgreSQL refuses to run as root.
         let user = if folder.path().metadata()?.uid() == 0 {
             "postgres"
         } else {
             ""
         };
-        let mut guard = Command::new("sh")
-            .args(["-c", SCRIPT, "testkit-postgres"])
-            .arg(folder.path())
-            .arg(binaries)
-            .arg(user)
-            .args(["-c", "listen_addresses=", "-c", "max_connections=300"])
-            .args(["-c", "shared_buffers=32MB", "-c", "autovacuum=off"])
-            .args(["-c", "shared_preload_libraries=pg_stat_statements"])
-            .args(durability.settings())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // A signal to the test's group (Ctrl-C) must not reach it before the pipe closes.
-            .process_group(0)
-            .spawn()?;
-        // From here on the script removes the folder.
-        let folder = folder.keep();
-        let mut lines = BufReader::new(guard.stdout.take().ok_or_else(broken_pipe)?);
-        let mut line = String::new();
-        lines.read_line(&mut line)?;
-        match line.trim_end().strip_prefix("ready ").map(str::parse) {
-            Some(Ok(pid)) => Ok(Self { guard, folder, pid }),
-            _ => {
-                lines.read_to_string(&mut line)?;
-                guard.wait()?;
-                Err(StartError::Refused(line))
-            }
-        }
+        let fixed = [
+            "-c",
+            "listen_addresses=",
+            "-c",
+            "max_connections=300",
+            "-c",
+            "shared_buffers=32MB",
+            "-c",
+            "autovacuum=off",
+            "-c",
+            "shared_preload_libraries=pg_stat_statements",
+        ];
+        let settings = fixed.iter().chain(durability.settings());
+        let arguments = [binaries.into_os_string(), user.into()]
+            .into_iter()
+            .chain(settings.map(OsString::from));
+        let (guard, ready) = Guard::start(SCRIPT, folder, arguments)?;
+        let pid = AtomicU32::new(pid_of(&ready)?);
+        Ok(Self { guard, pid })
+    }
+
+    /// Kills the server's first process with `kill -9`, as a crash of the machine would; what is
+    /// left of it goes by itself. Its data stays, as far as it was on the disk.
+    ///
+    /// # Errors
+    /// When the script that holds it is gone.
+    pub fn crash(&self) -> Result<(), StartError> {
+        self.guard.ask("crash")?;
+        Ok(())
+    }
+
+    /// Starts a server that crashed over the same data. Blocks until it takes connections.
+    ///
+    /// # Errors
+    /// When it does not come up.
+    pub fn restart(&self) -> Result<(), StartError> {
+        let ready = self.guard.ask("start")?;
+        self.pid.store(pid_of(&ready)?, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Stops every process of the server, as a machine that hangs would, until the value is
+    /// dropped.
+    pub fn stop(&self) -> Stopped {
+        stop(self.pid())
     }
 
     /// A new, empty database on this server.
@@ -124,51 +148,29 @@ impl PostgresServer {
         TestDatabase::create(self.options(), false).await
     }
 
-    /// The server's process id.
+    /// The server's process id; another one after a restart.
     #[must_use]
-    pub const fn pid(&self) -> u32 {
-        self.pid
+    pub fn pid(&self) -> u32 {
+        self.pid.load(Ordering::SeqCst)
     }
 
     /// Where the server keeps its data and its socket.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.guard.folder()
     }
 
     pub(super) fn options(&self) -> PgConnectOptions {
         PgConnectOptions::new_without_pgpass()
-            .socket(&self.folder)
+            .socket(self.folder())
             .username("postgres")
             .database("postgres")
     }
 }
 
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        // Closing the pipe is the signal; the wait makes the end of the server visible.
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
-    }
-}
-
-fn broken_pipe() -> io::Error {
-    io::Error::from(io::ErrorKind::BrokenPipe)
-}
-
-/// The system's folder for temporary files, unless the server's user could not reach it or the
-/// socket's path would be too long for the kernel (107 bytes).
-fn parent_folder() -> PathBuf {
-    let folder = std::env::temp_dir();
-    let reachable = folder.ancestors().all(|part| {
-        part.metadata()
-            .is_ok_and(|data| data.permissions().mode() & 0o001 != 0)
-    });
-    if reachable && folder.as_os_str().len() < 60 {
-        folder
-    } else {
-        PathBuf::from("/tmp")
-    }
+fn pid_of(ready: &str) -> Result<u32, StartError> {
+    let refused = || StartError::Refused(ready.to_owned());
+    ready.trim().parse().map_err(|_| refused())
 }
 
 /// The newest version under Debian's folder, else whatever is on the path.

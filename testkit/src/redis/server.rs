@@ -1,9 +1,10 @@
 //! Starting and ending a private server.
 
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::io;
+use std::path::Path;
+
+use crate::guard::{Guard, GuardError};
+use crate::process::{Stopped, stop};
 
 const SCRIPT: &str = include_str!("server.sh");
 
@@ -22,12 +23,20 @@ pub enum RedisStartError {
     Io(#[from] io::Error),
 }
 
+impl From<GuardError> for RedisStartError {
+    fn from(error: GuardError) -> Self {
+        match error {
+            GuardError::Refused(said) => Self::Refused(said),
+            GuardError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 /// A Redis server of this process alone, on a unix socket, without persistence. It ends with the
 /// value or with the process, whichever comes first.
 #[derive(Debug)]
 pub struct RedisServer {
-    guard: Child,
-    folder: PathBuf,
+    guard: Guard,
     pid: u32,
 }
 
@@ -37,43 +46,17 @@ impl RedisServer {
     /// # Errors
     /// When the machine has no Redis, or it does not come up.
     pub fn start() -> Result<Self, RedisStartError> {
-        let path = std::env::var_os("PATH").unwrap_or_default();
-        if !std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file()) {
-            return Err(RedisStartError::Missing);
-        }
-        let folder = tempfile::Builder::new()
-            .prefix("testkit-redis-")
-            .tempdir_in(parent_folder())?;
-        let mut guard = Command::new("sh")
-            .args(["-c", SCRIPT, "testkit-redis"])
-            .arg(folder.path())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            // A signal to the test's group (Ctrl-C) must not reach it before the pipe closes.
-            .process_group(0)
-            .spawn()?;
-        // From here on the script removes the folder.
-        let folder = folder.keep();
-        let stdout = guard.stdout.take();
-        let stdout = stdout.ok_or_else(|| io::Error::from(io::ErrorKind::BrokenPipe))?;
-        let mut lines = BufReader::new(stdout);
-        let mut line = String::new();
-        lines.read_line(&mut line)?;
-        match line.trim_end().strip_prefix("ready ").map(str::parse) {
-            Some(Ok(pid)) => Ok(Self { guard, folder, pid }),
-            _ => {
-                lines.read_to_string(&mut line)?;
-                guard.wait()?;
-                Err(RedisStartError::Refused(line))
-            }
-        }
+        refuse_missing()?;
+        let folder = crate::folder::new("testkit-redis-")?;
+        let (guard, ready) = Guard::start(SCRIPT, folder, [])?;
+        let pid = pid_of(&ready)?;
+        Ok(Self { guard, pid })
     }
 
     /// The server's address.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("redis+unix://{}/redis.sock", self.folder.display())
+        format!("redis+unix://{}/redis.sock", self.folder().display())
     }
 
     /// The server's process id.
@@ -85,27 +68,24 @@ impl RedisServer {
     /// Where the server keeps its socket.
     #[must_use]
     pub fn folder(&self) -> &Path {
-        &self.folder
+        self.guard.folder()
+    }
+
+    /// Stops the server, as a machine that hangs would, until the value is dropped.
+    pub fn stop(&self) -> Stopped {
+        stop(self.pid)
     }
 }
 
-impl Drop for RedisServer {
-    fn drop(&mut self) {
-        // Closing the pipe is the signal; the wait makes the end of the server visible.
-        drop(self.guard.stdin.take());
-        let _ = self.guard.wait();
-    }
+pub(super) fn refuse_missing() -> Result<(), RedisStartError> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let there = std::env::split_paths(&path).any(|folder| folder.join("redis-server").is_file());
+    there.then_some(()).ok_or(RedisStartError::Missing)
 }
 
-/// The system's folder for temporary files, unless the socket's path would be too long for the
-/// kernel (107 bytes).
-fn parent_folder() -> PathBuf {
-    let folder = std::env::temp_dir();
-    if folder.as_os_str().len() < 60 {
-        folder
-    } else {
-        PathBuf::from("/tmp")
-    }
+pub(super) fn pid_of(ready: &str) -> Result<u32, RedisStartError> {
+    let refused = |_| RedisStartError::Refused(ready.to_owned());
+    ready.trim().parse().map_err(refused)
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use async_trait::async_trait;
+use redis::Script;
 use redis::aio::ConnectionLike;
-use redis::{ErrorKind, RedisError, Script};
 use sha2::{Digest as _, Sha256};
 use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::redis::step_error;
 
 use super::store::LimitStore;
 use super::types::{LimitKey, Quotas, Standing, TakeOutcome};
@@ -92,7 +93,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> RedisLimitStore<C> {
         let answer: Vec<u64> = call
             .invoke_async(&mut connection)
             .await
-            .map_err(store_error)?;
+            .map_err(step_error)?;
         match answer.as_slice() {
             [blocked, wait, debts @ ..] if debts.len() == quotas.as_slice().len() => {
                 Ok((*blocked, *wait, Standing::from_debts(*quotas, debts)))
@@ -150,41 +151,6 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> LimitStore for RedisLimi
         let (_, _, standing) = self.step("refund", key, quotas, cost).await?;
         Ok(standing)
     }
-}
-
-/// What servers answer while they cannot serve: starting, failing over, moving slots, busy.
-const PASSING: [&str; 9] = [
-    "BUSY",
-    "LOADING",
-    "CLUSTERDOWN",
-    "MASTERDOWN",
-    "READONLY",
-    "TRYAGAIN",
-    "MOVED",
-    "ASK",
-    "NOREPLICAS",
-];
-
-fn store_error(error: RedisError) -> StoreError {
-    let kind = match error.code() {
-        // What the server knows it keeps.
-        Some("OOM") => StoreErrorKind::Full,
-        Some(code) if PASSING.contains(&code) => StoreErrorKind::Unavailable,
-        Some(_) => StoreErrorKind::Rejected,
-        None if matches!(
-            error.kind(),
-            ErrorKind::Parse | ErrorKind::UnexpectedReturnType
-        ) =>
-        {
-            StoreErrorKind::Corrupt
-        }
-        // Sent and not answered: it may have been done.
-        None if error.is_timeout() || error.is_connection_dropped() => {
-            StoreErrorKind::OutcomeUnknown
-        }
-        None => StoreErrorKind::Unavailable,
-    };
-    StoreError::with_source(kind, error)
 }
 
 impl<C> fmt::Debug for RedisLimitStore<C> {

@@ -40,7 +40,7 @@ fn l06_a_flood_of_keys_is_bounded_and_leaves_known_keys_alone() {
     ));
 
     let (random, mut refused) = (SeededEntropy::new(2), 0);
-    let flood = 500_000;
+    let flood = testkit::Proof::size().pick(200_000, 10_000_000);
     for _ in 0..flood {
         let mut name = [0; 8];
         random.fill(&mut name);

@@ -37,9 +37,9 @@ impl Ledger {
         self.marks.forget_before(floor);
     }
 
-    /// Whether a claim to be kept until then may have been made and forgotten.
-    pub(super) const fn may_have_forgotten(&self, until: Timestamp) -> bool {
-        until.as_millis() < start_of(self.floor)
+    /// A claim to be kept until before this may have been made and forgotten.
+    pub(super) const fn floor(&self) -> Timestamp {
+        Timestamp::from_millis(start_of(self.floor))
     }
 
     pub(super) fn is_spent(&self, digest: Digest) -> bool {

@@ -8,7 +8,6 @@ mod pages;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 
 use async_trait::async_trait;
 use sheen_core::entropy::{Entropy, OsEntropy};
@@ -18,11 +17,9 @@ use sheen_core::time::{Clock, Timestamp};
 
 use self::digest::{Digest, DigestKey, Kind};
 use self::ledger::Ledger;
+use super::decide::{ClaimDecision, Known, decide_claim};
 use super::store::ReplayStore;
 use super::types::{Claim, ClaimOutcome, MARK_LIFE, V1Mark};
-
-/// How long before its start a store may have been told things it no longer knows (wire.md §1).
-const START_GRACE: Duration = Duration::from_secs(2);
 
 /// More principals than a ring of keys can hold.
 const MAX_PRINCIPALS: usize = 1024;
@@ -110,24 +107,22 @@ impl ReplayState {
         claim: &Claim<'_>,
         digests: &Digests,
     ) -> Result<ClaimOutcome, StoreError> {
-        let until = claim.remember_until();
-        if claim.signed_at < self.started_at.minus(START_GRACE) || until < now {
-            return Ok(ClaimOutcome::TooOld);
-        }
-        let capacity = self.capacity;
+        let (capacity, since) = (self.capacity, Some(self.started_at));
         let ledger = self.ledger(claim.principal)?;
         ledger.forget(now);
-        if ledger.may_have_forgotten(until) {
-            return Ok(ClaimOutcome::TooOld);
-        }
-        if ledger.is_spent(digests.once) {
-            return Ok(ClaimOutcome::Replayed);
-        }
         let wanted = 1 + usize::from(digests.mark.is_some());
-        if ledger.len().saturating_add(wanted) > capacity {
-            return Err(StoreError::new(StoreErrorKind::Full));
+        let known = Known {
+            since,
+            floor: ledger.floor(),
+            is_spent: ledger.is_spent(digests.once),
+            has_room: ledger.len().saturating_add(wanted) <= capacity,
+        };
+        match decide_claim(&known, now, claim) {
+            ClaimDecision::Refuse(outcome) => return Ok(outcome),
+            ClaimDecision::Full => return Err(StoreError::new(StoreErrorKind::Full)),
+            ClaimDecision::Spend => {}
         }
-        ledger.spend(digests.once, until);
+        ledger.spend(digests.once, claim.remember_until());
         if let Some(mark) = digests.mark {
             ledger.mark(mark, now.plus(MARK_LIFE));
         }

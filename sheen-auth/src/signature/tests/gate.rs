@@ -20,7 +20,7 @@ async fn n01_bad_signatures_leave_the_store_empty_and_the_nonce_usable() {
     let (gate, _, store) = gate(Mode::Dual);
     let victim = signed(1, "POST", None);
     let mut scratch = Scratch::new();
-    for number in 0..100_000 {
+    for number in 0..testkit::Proof::size().pick(20_000, 1_000_000) {
         let forged = format!("{number:064x}");
         let nonce = format!("attacker-{number:016}");
         let nonce = if number % 2 == 0 {

@@ -2,6 +2,7 @@
 
 mod body;
 mod canonical;
+mod checks;
 mod explain;
 mod fallback;
 mod form;
@@ -10,6 +11,7 @@ mod keys;
 #[cfg(feature = "locale-order")]
 mod locale;
 mod modes;
+mod observers;
 mod rollout;
 mod vectors;
 mod window;

@@ -1,15 +1,15 @@
 //! What every store of epochs must show, one case a clause of [`RevocationStore`].
 //!
 //! ```
-//! use std::{sync::Arc, time::Duration};
+//! use std::sync::Arc;
 //! use sheen_auth::token::revocation::{MemoryRevocationStore, conformance::Harness};
-//! use sheen_core::time::{Clock, ManualClock, Timestamp};
+//! use sheen_core::time::{Advance, Clock, ManualClock, Timestamp};
 //!
 //! fn harness() -> Harness {
 //!     let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_800_000_000_000)));
 //!     let store = Arc::new(MemoryRevocationStore::new(clock.clone(), 50));
-//!     let moved = clock.clone();
-//!     Harness::new(store, move || clock.now(), move |by: Duration| moved.advance(by)).bounded(50)
+//!     let advance = Advance::manual(clock.clone());
+//!     Harness::new(store, move || clock.now(), advance).bounded(50)
 //! }
 //! sheen_auth::revocation_store_conformance!(harness());
 //! # fn main() {}
@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use sheen_core::error::StoreErrorKind;
 use sheen_core::id::UserId;
-use sheen_core::time::Timestamp;
+use sheen_core::time::{Advance, Timestamp};
 
 use super::store::RevocationStore;
 use super::types::Epoch;
@@ -30,7 +30,7 @@ use super::types::Epoch;
 pub struct Harness {
     store: Arc<dyn RevocationStore>,
     now: Box<dyn Fn() -> Timestamp + Send + Sync>,
-    advance: Box<dyn Fn(Duration) + Send + Sync>,
+    advance: Advance,
     capacity: Option<usize>,
 }
 
@@ -39,12 +39,12 @@ impl Harness {
     pub fn new(
         store: Arc<dyn RevocationStore>,
         now: impl Fn() -> Timestamp + Send + Sync + 'static,
-        advance: impl Fn(Duration) + Send + Sync + 'static,
+        advance: Advance,
     ) -> Self {
         Self {
             store,
             now: Box::new(now),
-            advance: Box::new(advance),
+            advance,
             capacity: None,
         }
     }
@@ -95,7 +95,7 @@ pub async fn c01_what_was_issued_up_to_now_is_revoked_and_nothing_later(h: Harne
     assert!(h.revoked(&user, issued).await);
     assert!(h.revoked(&user, issued.minus(SECOND)).await);
     // A database's own clock moves on by itself, by less than this.
-    (h.advance)(10 * SECOND);
+    h.advance.by(10 * SECOND).await;
     assert!(!h.revoked(&user, h.issued()).await);
     assert!(!epoch.revokes(issued.plus(10 * SECOND)));
 }
@@ -106,7 +106,7 @@ pub async fn c02_an_epoch_moves_on_and_never_back(h: Harness) {
     let first = h.revoke(&user).await;
     let again = h.revoke(&user).await;
     assert!(again >= first);
-    (h.advance)(5 * SECOND);
+    h.advance.by(5 * SECOND).await;
     let later = h.revoke(&user).await;
     assert!(later > again);
     let known = h.store.epoch(&user).await.expect("the store works");
@@ -116,7 +116,7 @@ pub async fn c02_an_epoch_moves_on_and_never_back(h: Harness) {
 /// C3.
 pub async fn c03_users_never_meet_and_looking_changes_nothing(h: Harness) {
     let (one, two) = (user("u_1"), user("u_2"));
-    (h.advance)(2 * SECOND);
+    h.advance.by(2 * SECOND).await;
     let issued = h.issued();
     assert!(!h.revoked(&one, issued).await);
     h.revoke(&one).await;
@@ -131,7 +131,7 @@ pub async fn c04_an_epoch_is_known_until_every_token_it_revokes_has_expired(h: H
     let user = user("u_1");
     let issued = h.issued();
     h.revoke(&user).await;
-    (h.advance)(Epoch::KEEP - SECOND);
+    h.advance.by(Epoch::KEEP - SECOND).await;
     h.revoke(&self::user("another")).await;
     assert!(h.revoked(&user, issued).await);
 }
@@ -152,9 +152,9 @@ pub async fn c05_a_full_store_refuses_and_forgets_nobody(h: Harness) {
     for user in &users {
         assert!(h.revoked(user, issued).await);
     }
-    (h.advance)(SECOND);
+    h.advance.by(SECOND).await;
     h.revoke(&users[0]).await;
-    (h.advance)(Duration::from_secs(3600));
+    h.advance.by(Duration::from_secs(3600)).await;
     h.revoke(&more).await;
 }
 

@@ -43,6 +43,10 @@
 )]
 pub mod conformance;
 mod memory;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "redis")]
+mod redis;
 mod service;
 mod store;
 #[cfg(test)]
@@ -50,6 +54,14 @@ mod tests;
 mod types;
 
 pub use memory::{MemoryRevocationStore, RevocationState};
+#[cfg(feature = "postgres")]
+pub use postgres::PgRevocationStore;
+#[cfg(feature = "redis")]
+pub use redis::RedisRevocationStore;
 pub use service::Revocations;
 pub use store::RevocationStore;
 pub use types::Epoch;
+
+/// How long a shared store keeps an epoch: an hour longer than it must, for clocks that step back.
+#[cfg(any(feature = "postgres", feature = "redis"))]
+const KEPT: std::time::Duration = Epoch::KEEP.saturating_add(std::time::Duration::from_secs(3600));

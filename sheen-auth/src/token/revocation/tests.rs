@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, UserId};
-use sheen_core::time::{Clock, ManualClock, Timestamp};
+use sheen_core::time::{Advance, Clock, ManualClock, Timestamp};
 
 use super::conformance::Harness;
 use super::{Epoch, MemoryRevocationStore, RevocationStore, Revocations};
@@ -22,8 +22,8 @@ fn clock() -> Arc<ManualClock> {
 fn harness() -> Harness {
     let clock = clock();
     let store = Arc::new(MemoryRevocationStore::new(clock.clone(), 50));
-    let moved = clock.clone();
-    Harness::new(store, move || clock.now(), move |by| moved.advance(by)).bounded(50)
+    let advance = Advance::manual(clock.clone());
+    Harness::new(store, move || clock.now(), advance).bounded(50)
 }
 
 mod memory {

@@ -1,6 +1,6 @@
 //! C6–C10, C14 and C15: how holds end.
 
-use super::super::{Extend, ExtendOutcome};
+use super::super::{Extend, ExtendOutcome, Overage};
 use super::*;
 
 /// C6.
@@ -64,6 +64,26 @@ pub async fn c07_a_commit_above_the_hold_tells_the_shortfall(
     assert_eq!((charged.charged, charged.shortfall), (secs(5), secs(0)));
     let usage = harness.view("ada").await.usage;
     assert_eq!(usage.lifetime_used, secs(150));
+
+    // Of a hold that rejects it nothing is written, and its commit may still come.
+    harness.credit("ada", "pay", 100).await;
+    let mut strict = wish("op4", 40);
+    strict.overage = Overage::Reject;
+    let held = harness.hold(&strict).await;
+    let lax = wish("op4", 40);
+    assert_eq!(
+        harness.reserve(&lax).await,
+        ReserveOutcome::OperationConflict,
+        "the policy is part of what was agreed"
+    );
+    let entries = harness.entries("ada").await;
+    for _ in 0..2 {
+        let refused = harness.commit(&held.reservation, "op4", 41).await;
+        assert_eq!(refused, CommitOutcome::AboveHold { held: secs(40) });
+    }
+    assert_eq!(harness.entries("ada").await, entries);
+    let charged = harness.charge(&held.reservation, "op4", 40).await;
+    assert_eq!((charged.charged, charged.shortfall), (secs(40), secs(0)));
     harness.check_books(&["ada"]).await;
 }
 

@@ -45,6 +45,7 @@
 mod close;
 mod grant;
 mod read;
+mod refund;
 mod reserve;
 mod sweep;
 mod verify;
@@ -66,9 +67,10 @@ use super::{
     CreditStore, CreditSweep, Entry, GrantStore, Place, Purchase, PurchaseOutcome, Release,
     ReleaseOutcome, Released, Reserve, ReserveOutcome, Reserved, Totals,
 };
+use super::{Refund, RefundOutcome, Refunded};
 
 #[doc(hidden)]
-pub use self::{close::*, grant::*, read::*, reserve::*, sweep::*, verify::*, whole::*};
+pub use self::{close::*, grant::*, read::*, refund::*, reserve::*, sweep::*, verify::*, whole::*};
 
 type Advance = dyn Fn(Duration) -> BoxFuture<'static, ()> + Send + Sync;
 type WhileLocked = dyn Fn(UserId, BoxFuture<'static, ()>) -> BoxFuture<'static, ()> + Send + Sync;
@@ -181,6 +183,17 @@ impl CreditHarness {
     async fn credit(&self, name: &str, payment: &str, seconds: u32) -> PurchaseOutcome {
         let purchase = Purchase::new(user(name), pay(payment), secs(seconds));
         self.grants.credit(purchase).await.unwrap()
+    }
+
+    async fn refund(&self, refund: &Refund) -> RefundOutcome {
+        self.grants.refund(refund.clone()).await.unwrap()
+    }
+
+    async fn undo(&self, refund: &Refund) -> Refunded {
+        match self.refund(refund).await {
+            RefundOutcome::Refunded(refunded) => refunded,
+            other => panic!("not refunded: {other:?}"),
+        }
     }
 
     async fn view(&self, name: &str) -> AccountView {
@@ -297,12 +310,17 @@ macro_rules! credit_store_conformance {
             c13_nothing_is_lost_and_nothing_made
             c14_a_hold_nobody_knows_is_not_found
             c15_the_clock_is_read_after_the_lock
+            c16_each_of_several_batches_is_done_whole_or_left
             g1_a_payment_is_credited_once_over_all_accounts
             g2_two_payments_are_two_credits
             g3_what_goes_out_of_range_is_refused_whole
+            g4_a_refund_gives_back_or_takes_back
+            g5_refunds_never_sum_above_what_they_are_of
+            g6_a_repeated_refund_gets_the_first_answer
             r1_a_view_shows_what_a_reserve_could_take
             r2_entries_come_in_order_after_the_one_named
             r3_totals_are_of_one_instant
+            r4_a_hold_is_told_as_it_was_agreed
             s1_a_sweep_takes_the_oldest_expired_first
             s2_a_void_gift_in_an_expired_hold_is_breakage
             s3_sweeping_twice_releases_nothing_twice

@@ -1,7 +1,8 @@
 //! R1–R3: reading.
 
-use super::super::EntryKind;
+use super::super::{EntryKind, HoldStanding, Overage, Terms};
 use super::*;
+use crate::price::{TableVersion, Tier};
 
 async fn reserves_what_it_shows(harness: &CreditHarness, name: &str, operation: &str) {
     let shown = harness.view(name).await.balance;
@@ -93,6 +94,60 @@ pub async fn r2_entries_come_in_order_after_the_one_named(
     assert_eq!(page(u64::MAX, 10).await, []);
     assert_eq!(page(0, 0).await, []);
     assert_eq!(harness.entries("nobody").await, []);
+}
+
+/// R4, and M5: which tables a hold was quoted by is kept with it.
+pub async fn r4_a_hold_is_told_as_it_was_agreed(new: impl AsyncFn(CreditPolicy) -> CreditHarness) {
+    let harness = new(gifts(100, 50)).await;
+    let mut terms = Terms::new(Tier::Premium, TableVersion::new(7));
+    terms.packages = Some(TableVersion::new(u32::MAX));
+    let mut agreed = wish("op1", 120);
+    agreed.terms = Some(terms);
+    agreed.overage = Overage::Reject;
+    agreed.project = Some(project("p"));
+    let held = harness.hold(&agreed).await;
+    let told = async |hold: &ReservationId| harness.reader.hold(hold).await.unwrap().unwrap();
+    let open = told(&held.reservation).await;
+    assert_eq!((open.user, open.seconds), (user("ada"), secs(120)));
+    assert_eq!((open.terms, open.overage), (Some(terms), Overage::Reject));
+    assert_eq!(open.project, agreed.project);
+    let expires_at = held.expires_at;
+    assert_eq!(open.standing, HoldStanding::Open { expires_at });
+    assert_eq!(
+        harness.reserve(&agreed).await,
+        ReserveOutcome::AlreadyReserved(held.clone())
+    );
+    for other in [None, Some(Terms::new(Tier::Premium, TableVersion::new(7)))] {
+        let mut changed = agreed.clone();
+        changed.terms = other;
+        let outcome = harness.reserve(&changed).await;
+        assert_eq!(outcome, ReserveOutcome::OperationConflict);
+    }
+
+    harness.charge(&held.reservation, "c", 110).await;
+    let hold = held.reservation.clone();
+    let refund = Refund::of_charge(user("ada"), op("f"), hold, secs(30));
+    harness.undo(&refund).await;
+    let ended = told(&held.reservation).await;
+    let (charged, refunded) = (secs(110), secs(30));
+    assert_eq!(
+        ended.standing,
+        HoldStanding::Committed { charged, refunded }
+    );
+    assert_eq!(ended.terms, Some(terms));
+    let plain = harness.hold(&brief("op2", 10, 60)).await;
+    harness.give_back(&plain.reservation, "r").await;
+    let released = told(&plain.reservation).await;
+    assert_eq!(released.standing, HoldStanding::Released);
+    assert_eq!((released.terms, released.overage), (None, Overage::TopUp));
+    let lapsing = harness.hold(&brief("op3", 10, 60)).await;
+    harness.forward(61).await;
+    harness.sweep.expire(1).await.unwrap();
+    let lapsed = told(&lapsing.reservation).await;
+    assert_eq!(lapsed.standing, HoldStanding::Expired);
+    let unknown = ReservationId::parse("res_0").unwrap();
+    assert_eq!(harness.reader.hold(&unknown).await.unwrap(), None);
+    harness.check_books(&["ada"]).await;
 }
 
 /// R3.

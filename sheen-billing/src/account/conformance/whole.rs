@@ -1,6 +1,6 @@
 //! C11 and C13: laws over whole sequences.
 
-use super::super::{CreditCommand, CreditOutcome, Extend, ExtendOutcome};
+use super::super::{CreditCommand, CreditOutcome, Extend, ExtendOutcome, Overage};
 use super::*;
 use sheen_core::time::Timestamp;
 
@@ -29,6 +29,7 @@ fn commands(dice: &mut Dice, count: usize) -> Vec<CreditCommand> {
         let reserve = Reserve {
             ttl: Duration::from_secs(60 + u64::from(dice.below(2)) * 7200),
             project: (dice.below(2) == 0).then(|| project("p")),
+            overage: [Overage::TopUp, Overage::Reject][dice.below(2) as usize],
             ..Reserve::new(user(name), operation.clone(), seconds)
         };
         let target = Reserve::new(user(name), op(&format!("op{}", dice.below(40))), seconds);
@@ -105,6 +106,61 @@ pub async fn c11_a_batch_is_its_commands_in_order(
     }
     batched.check_books(&NAMES).await;
     assert_eq!(batched.store.batch(Vec::new()).await.unwrap(), []);
+}
+
+/// C16.
+pub async fn c16_each_of_several_batches_is_done_whole_or_left(
+    new: impl AsyncFn(CreditPolicy) -> CreditHarness,
+) {
+    let (together, single) = (new(capped()).await, new(capped()).await);
+    let mut dice = Dice(16);
+    let mut done = 0;
+    for round in 0..8 {
+        let mut batches: Vec<Vec<CreditCommand>> = vec![Vec::new(); NAMES.len()];
+        for command in commands(&mut dice, 30) {
+            let at = NAMES.iter().position(|name| {
+                let of = |operation: u32| {
+                    Reserve::new(user(name), op(&format!("op{operation}")), secs(1))
+                };
+                match &command {
+                    CreditCommand::Reserve(it) => it.user == user(name),
+                    CreditCommand::Commit(Commit { reservation, .. })
+                    | CreditCommand::Release(Release { reservation, .. })
+                    | CreditCommand::Extend(Extend { reservation, .. }) => {
+                        (0..40).any(|n| of(n).reservation_id() == *reservation)
+                    }
+                }
+            });
+            batches[at.unwrap()].push(command);
+        }
+        let told = together.store.several(batches.clone()).await.unwrap();
+        assert_eq!(told.len(), batches.len());
+        for (told, batch) in told.into_iter().zip(batches) {
+            let outcomes = match told {
+                Some(outcomes) => {
+                    done += 1;
+                    outcomes
+                }
+                // Left whole: done by itself, as if it had not been tried.
+                None => together.store.batch(batch.clone()).await.unwrap(),
+            };
+            let outcomes: Vec<_> = outcomes.into_iter().map(timeless).collect();
+            let mut wanted = Vec::new();
+            for command in batch {
+                wanted.push(timeless(run(&*single.store, command).await));
+            }
+            assert_eq!(outcomes, wanted, "round {round}");
+        }
+        let pace = [600, 43_200, 90_000][dice.below(3) as usize];
+        together.forward(pace).await;
+        single.forward(pace).await;
+    }
+    assert!(done <= 24);
+    for name in NAMES {
+        assert_eq!(together.totals(name).await, single.totals(name).await);
+    }
+    together.check_books(&NAMES).await;
+    assert_eq!(together.store.several(Vec::new()).await.unwrap(), []);
 }
 
 /// C13.

@@ -19,6 +19,8 @@ pub struct Payment {
     pub user: UserId,
     /// How many seconds.
     pub seconds: Seconds,
+    /// How many of them were taken back.
+    pub refunded: Seconds,
 }
 
 impl Payment {
@@ -28,12 +30,12 @@ impl Payment {
         Self {
             user: purchase.user.clone(),
             seconds: purchase.seconds,
+            refunded: Seconds::ZERO,
         }
     }
 }
 
-/// Decides a purchase (G1–G3). `known` is what its payment id was used for before, if it was. A
-/// change credits, and the adapter writes the [`Payment`] in the same step.
+/// Decides a purchase (G1–G3). `known` is what its payment id was used for before, if it was.
 ///
 /// # Errors
 /// When it credits no seconds or another account's, or when the account's sums are out of range.
@@ -49,7 +51,8 @@ pub fn credit(
     }
     let mut draft = Draft::touch(account, now, policy)?;
     if let Some(known) = known {
-        return Ok(Decision::unchanged(if *known == Payment::of(purchase) {
+        let same = known.user == purchase.user && known.seconds == purchase.seconds;
+        return Ok(Decision::unchanged(if same {
             PurchaseOutcome::AlreadyCredited(draft.balance()?)
         } else {
             PurchaseOutcome::OperationConflict
@@ -63,8 +66,8 @@ pub fn credit(
         operation: Some(purchase.payment.as_str()),
     };
     draft.grant(EntryKind::Purchase, Bucket::Paid, purchase.seconds, cause)?;
-    Ok(Decision::changing(
-        PurchaseOutcome::Credited(draft.balance()?),
-        draft.finish(None),
-    ))
+    let outcome = PurchaseOutcome::Credited(draft.balance()?);
+    let mut change = draft.finish(None);
+    change.payment = Some((purchase.payment.clone(), Payment::of(purchase)));
+    Ok(Decision::changing(outcome, change))
 }

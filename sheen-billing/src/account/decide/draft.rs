@@ -9,7 +9,8 @@ use sheen_core::time::{Day, Timestamp};
 use super::super::ledger::{CreditPolicy, Entry, EntryKind, Place, Totals};
 use super::super::types::{AccountView, Balance, Bucket, Usage};
 use super::DecideError;
-use super::state::{Account, Change, Head, Hold, HoldState, Record, Slices};
+use super::state::{Account, Change, Head, Hold, HoldState, Record};
+use super::sums::Slices;
 
 /// What caused an entry.
 #[derive(Debug, Clone, Copy, Default)]
@@ -328,6 +329,11 @@ impl<'a> Draft<'a> {
             holds: self.holds,
             projects: self.projects,
             record,
+            payment: None,
         }
+    }
+
+    pub(super) const fn available(&self, bucket: Bucket) -> Seconds {
+        self.head.buckets.of(bucket).available
     }
 }

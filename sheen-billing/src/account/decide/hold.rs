@@ -6,11 +6,12 @@ use sheen_core::time::Timestamp;
 
 use super::super::ledger::{CreditPolicy, EntryKind, Place};
 use super::super::types::{
-    Bucket, Commit, CommitOutcome, Committed, Extend, ExtendOutcome, Release, ReleaseOutcome,
-    Released, Reserve,
+    Bucket, Commit, CommitOutcome, Committed, Extend, ExtendOutcome, Overage, Release,
+    ReleaseOutcome, Released, Reserve,
 };
 use super::draft::{Cause, Draft};
-use super::state::{Account, CommitRecord, Hold, HoldState, Record, Slices};
+use super::state::{Account, CommitRecord, Hold, HoldState, Record};
+use super::sums::Slices;
 use super::{DecideError, Decision};
 
 /// A hold as a step at some instant finds it.
@@ -26,7 +27,7 @@ fn find<'a>(account: &'a Account, now: Timestamp, reservation: &ReservationId) -
         return Found::Nothing;
     };
     match hold.state {
-        HoldState::Committed | HoldState::Released => Found::Closed,
+        HoldState::Committed { .. } | HoldState::Released => Found::Closed,
         HoldState::Expired => Found::Expired,
         // Swept or not, it is over at the very instant of its expiry.
         HoldState::Open { expires_at, .. } if expires_at <= now => Found::Expired,
@@ -62,6 +63,10 @@ pub fn commit(
         Found::Expired => return Ok(Decision::unchanged(CommitOutcome::Expired)),
         Found::Open(hold, slices) => (hold, slices),
     };
+    let held = slices.sum().ok_or(DecideError::Corrupt)?;
+    if hold.overage == Overage::Reject && wish.seconds > held {
+        return Ok(Decision::unchanged(CommitOutcome::AboveHold { held }));
+    }
     let mut draft = Draft::touch(account, now, policy)?;
     let (charged, returned) = settle(&mut draft, hold, slices, wish)?;
     let answer = Committed {
@@ -96,9 +101,11 @@ fn settle(
     };
     let mut rest = wish.seconds;
     let mut returned = Seconds::ZERO;
+    let mut from = Slices::default();
     for bucket in Bucket::ALL {
         let slice = slices.of(bucket);
         let used = rest.min(slice);
+        *from.of_mut(bucket) = used;
         let charge = (Place::Held, Place::Charged);
         draft.shift(EntryKind::Commit, bucket, charge, used, cause)?;
         let unused = slice.saturating_sub(used);
@@ -107,14 +114,22 @@ fn settle(
         rest = rest.saturating_sub(used);
     }
     let beyond = draft.take(EntryKind::Commit, Place::Charged, rest, cause)?;
-    let beyond = beyond.sum().ok_or(DecideError::Corrupt)?;
-    let charged = wish.seconds.saturating_sub(rest);
-    let charged = charged.checked_add(beyond).ok_or(DecideError::Corrupt)?;
+    for bucket in Bucket::ALL {
+        let part = from.of_mut(bucket);
+        *part = part
+            .checked_add(beyond.of(bucket))
+            .ok_or(DecideError::Corrupt)?;
+    }
+    let charged = from.sum().ok_or(DecideError::Corrupt)?;
 
     let held = slices.sum().ok_or(DecideError::Corrupt)?;
     draft.count(hold, held, charged)?;
     draft.charge(charged)?;
-    draft.put(hold, HoldState::Committed);
+    let state = HoldState::Committed {
+        charged: from,
+        refunded: Slices::default(),
+    };
+    draft.put(hold, state);
     Ok((charged, returned))
 }
 

@@ -29,8 +29,10 @@ mod credit;
 mod draft;
 mod hold;
 mod partial;
+mod refund;
 mod reserve;
 mod state;
+mod sums;
 mod window;
 
 use sheen_core::error::{StoreError, StoreErrorKind};
@@ -38,11 +40,13 @@ use sheen_core::time::Timestamp;
 
 pub use self::credit::{Payment, credit};
 pub use self::hold::{commit, expire, extend, release};
+pub use self::refund::refund;
 pub use self::reserve::reserve;
 pub use self::state::{
-    Account, Buckets, Change, CommitRecord, Head, Hold, HoldState, Record, ReserveRecord, Slices,
+    Account, Change, CommitRecord, Head, Hold, HoldState, Record, RefundRecord, ReserveRecord,
     StaleChange,
 };
+pub use self::sums::{Buckets, Slices};
 pub use self::window::Window;
 
 use self::draft::Draft;

@@ -26,6 +26,7 @@ impl Account {
         self.reserves.clear();
         self.commits.clear();
         self.releases.clear();
+        self.refunds.clear();
     }
 
     /// How many open holds are listed here.

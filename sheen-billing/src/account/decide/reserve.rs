@@ -25,8 +25,11 @@ pub fn reserve(
     }
     let ttl = wish.ttl.min(Reserve::MAX_TTL);
     if let Some(known) = account.reserved(&wish.operation) {
-        let same =
-            known.seconds == wish.seconds && known.project == wish.project && known.ttl == ttl;
+        let same = known.seconds == wish.seconds
+            && known.project == wish.project
+            && known.ttl == ttl
+            && known.overage == wish.overage
+            && known.terms == wish.terms;
         return Ok(Decision::unchanged(if same {
             ReserveOutcome::AlreadyReserved(known.answer.clone())
         } else {
@@ -50,10 +53,12 @@ pub fn reserve(
     let expires_at = now.plus(ttl);
     let mut hold = Hold::new(
         reservation.clone(),
+        wish.seconds,
         draft.today,
         HoldState::Open { slices, expires_at },
     );
     hold.project.clone_from(&wish.project);
+    (hold.overage, hold.terms) = (wish.overage, wish.terms);
     draft.count(&hold, Seconds::ZERO, wish.seconds)?;
     draft.put(&hold, hold.state);
     let answer = Reserved {
@@ -66,6 +71,8 @@ pub fn reserve(
         seconds: wish.seconds,
         project: wish.project.clone(),
         ttl,
+        overage: wish.overage,
+        terms: wish.terms,
         answer: answer.clone(),
     };
     let record = Record::Reserve(wish.operation.clone(), record);

@@ -3,92 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use sheen_core::id::{OperationId, ProjectId, ReservationId, UserId};
+use sheen_core::id::{OperationId, PaymentId, ProjectId, ReservationId, UserId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Day, Timestamp};
 
 use super::super::ledger::{Entry, Totals};
-use super::super::types::{Bucket, Committed, Released, Reserved};
-
-/// Seconds by bucket, in the order of [`Bucket::ALL`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Slices {
-    /// Of a day's gift.
-    pub daily_gift: Seconds,
-    /// Of the welcome bonus.
-    pub welcome_bonus: Seconds,
-    /// Of what was bought.
-    pub paid: Seconds,
-}
-
-impl Slices {
-    /// The seconds of one bucket.
-    #[must_use]
-    pub const fn of(&self, bucket: Bucket) -> Seconds {
-        match bucket {
-            Bucket::DailyGift => self.daily_gift,
-            Bucket::WelcomeBonus => self.welcome_bonus,
-            Bucket::Paid => self.paid,
-        }
-    }
-
-    pub(crate) const fn of_mut(&mut self, bucket: Bucket) -> &mut Seconds {
-        match bucket {
-            Bucket::DailyGift => &mut self.daily_gift,
-            Bucket::WelcomeBonus => &mut self.welcome_bonus,
-            Bucket::Paid => &mut self.paid,
-        }
-    }
-
-    /// The sum, unless it is out of range.
-    #[must_use]
-    pub fn sum(&self) -> Option<Seconds> {
-        self.daily_gift
-            .checked_add(self.welcome_bonus)?
-            .checked_add(self.paid)
-    }
-}
-
-/// Sums per bucket.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-#[non_exhaustive]
-pub struct Buckets {
-    /// The day's gift.
-    pub daily_gift: Totals,
-    /// The welcome bonus.
-    pub welcome_bonus: Totals,
-    /// What was bought.
-    pub paid: Totals,
-}
-
-impl Buckets {
-    /// The sums of one bucket.
-    #[must_use]
-    pub const fn of(&self, bucket: Bucket) -> &Totals {
-        match bucket {
-            Bucket::DailyGift => &self.daily_gift,
-            Bucket::WelcomeBonus => &self.welcome_bonus,
-            Bucket::Paid => &self.paid,
-        }
-    }
-
-    pub(crate) const fn of_mut(&mut self, bucket: Bucket) -> &mut Totals {
-        match bucket {
-            Bucket::DailyGift => &mut self.daily_gift,
-            Bucket::WelcomeBonus => &mut self.welcome_bonus,
-            Bucket::Paid => &mut self.paid,
-        }
-    }
-
-    /// The sums of all three, unless one is out of range.
-    #[must_use]
-    pub fn sum(&self) -> Option<Totals> {
-        self.daily_gift
-            .checked_add(&self.welcome_bonus)?
-            .checked_add(&self.paid)
-    }
-}
+use super::super::refund::{RefundOf, Refunded};
+use super::super::types::{Committed, Overage, Released, Reserved, Terms};
+use super::credit::Payment;
+use super::sums::{Buckets, Slices};
 
 /// The fixed-size part of an account: one row of a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -118,20 +41,34 @@ pub struct Hold {
     pub reservation: ReservationId,
     /// For which project.
     pub project: Option<ProjectId>,
+    /// What was reserved.
+    pub seconds: Seconds,
     /// The day it was reserved on, whose gift its gift slice is of.
     pub day: Day,
+    /// What a commit of more than it holds does.
+    pub overage: Overage,
+    /// The tables it was quoted by.
+    pub terms: Option<Terms>,
     /// Where it stands.
     pub state: HoldState,
 }
 
 impl Hold {
-    /// A hold for no project.
+    /// A hold of `seconds` for no project, topped up by a commit of more.
     #[must_use]
-    pub const fn new(reservation: ReservationId, day: Day, state: HoldState) -> Self {
+    pub const fn new(
+        reservation: ReservationId,
+        seconds: Seconds,
+        day: Day,
+        state: HoldState,
+    ) -> Self {
         Self {
             reservation,
             project: None,
+            seconds,
             day,
+            overage: Overage::TopUp,
+            terms: None,
             state,
         }
     }
@@ -150,7 +87,12 @@ pub enum HoldState {
         expires_at: Timestamp,
     },
     /// It was charged.
-    Committed,
+    Committed {
+        /// From which buckets.
+        charged: Slices,
+        /// What of that was refunded.
+        refunded: Slices,
+    },
     /// It was given back.
     Released,
     /// It lapsed.
@@ -167,6 +109,10 @@ pub struct ReserveRecord {
     pub project: Option<ProjectId>,
     /// For how long, clamped.
     pub ttl: Duration,
+    /// What a commit of more does.
+    pub overage: Overage,
+    /// The tables it was quoted by.
+    pub terms: Option<Terms>,
     /// The answer as it was given.
     pub answer: Reserved,
 }
@@ -179,6 +125,8 @@ impl ReserveRecord {
             seconds,
             project: None,
             ttl,
+            overage: Overage::TopUp,
+            terms: None,
             answer,
         }
     }
@@ -202,6 +150,24 @@ impl CommitRecord {
     }
 }
 
+/// What a refund asked, and its answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefundRecord {
+    /// What it undid.
+    pub of: RefundOf,
+    /// The answer as it was given; it says how many seconds were asked for.
+    pub answer: Refunded,
+}
+
+impl RefundRecord {
+    /// A refund of `of`, and its answer.
+    #[must_use]
+    pub const fn new(of: RefundOf, answer: Refunded) -> Self {
+        Self { of, answer }
+    }
+}
+
 /// An operation id that was used, and what for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -212,6 +178,8 @@ pub enum Record {
     Commit(OperationId, CommitRecord),
     /// By a release. The answer names the hold that was asked for.
     Release(OperationId, Released),
+    /// By a refund.
+    Refund(OperationId, RefundRecord),
 }
 
 /// What a step writes, as data: an adapter inserts `entries` and the record, replaces the holds
@@ -233,6 +201,8 @@ pub struct Change {
     pub projects: BTreeMap<ProjectId, Seconds>,
     /// The operation id used up by the step.
     pub record: Option<Record>,
+    /// A payment as it becomes, a new one among them.
+    pub payment: Option<(PaymentId, Payment)>,
 }
 
 /// A change that was decided from another version of the account.
@@ -264,6 +234,7 @@ pub struct Account {
     pub(super) reserves: BTreeMap<OperationId, ReserveRecord>,
     pub(super) commits: BTreeMap<OperationId, CommitRecord>,
     pub(super) releases: BTreeMap<OperationId, Released>,
+    pub(super) refunds: BTreeMap<OperationId, RefundRecord>,
 }
 
 impl Account {
@@ -307,6 +278,7 @@ impl Account {
             reserves: BTreeMap::new(),
             commits: BTreeMap::new(),
             releases: BTreeMap::new(),
+            refunds: BTreeMap::new(),
         }
     }
 
@@ -336,6 +308,9 @@ impl Account {
             }
             Record::Release(operation, answer) => {
                 self.releases.insert(operation, answer);
+            }
+            Record::Refund(operation, record) => {
+                self.refunds.insert(operation, record);
             }
         }
     }
@@ -440,6 +415,12 @@ impl Account {
     pub fn released(&self, operation: &OperationId) -> Option<&Released> {
         self.releases.get(operation)
     }
+
+    /// The refund that used this operation id.
+    #[must_use]
+    pub fn refunded(&self, operation: &OperationId) -> Option<&RefundRecord> {
+        self.refunds.get(operation)
+    }
 }
 
 impl HoldState {
@@ -448,7 +429,7 @@ impl HoldState {
     pub const fn expires_at(&self) -> Option<Timestamp> {
         match self {
             Self::Open { expires_at, .. } => Some(*expires_at),
-            Self::Committed | Self::Released | Self::Expired => None,
+            Self::Committed { .. } | Self::Released | Self::Expired => None,
         }
     }
 }

@@ -57,6 +57,7 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use sheen_core::id::{ReservationId, UserId};
+    use sheen_core::seconds::Seconds;
     use sheen_core::time::Day;
 
     use super::super::{Hold, HoldState, Slices};
@@ -74,7 +75,8 @@ mod tests {
         for seconds in [100, 200] {
             let id = ReservationId::parse(&format!("res_{seconds}")).unwrap();
             let (slices, expires_at) = (Slices::default(), at(seconds));
-            account.put_hold(Hold::new(id, DAY, HoldState::Open { slices, expires_at }));
+            let open = HoldState::Open { slices, expires_at };
+            account.put_hold(Hold::new(id, Seconds::ZERO, DAY, open));
         }
         account
     }

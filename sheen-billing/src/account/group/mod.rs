@@ -4,9 +4,12 @@
 //!
 //! 1. Steps of different callers on one account travel together and each gets its own outcome, the
 //!    one that it would have had in the order in which they came.
-//! 2. A lone step waits for nobody: it goes at once.
-//! 3. Accounts take turns, one batch each, and a batch is of one account: none waits for
-//!    another's lock. At most [`GroupSettings::in_flight`] batches are in flight.
+//! 2. A lone step waits for nobody. It lets the tasks run first that can run, so that callers
+//!    whose last steps were just answered travel together again.
+//! 3. Accounts take turns. A turn is of at most [`GroupSettings::accounts`] accounts, a batch each,
+//!    which go to the store [together](CreditStore::several); one that is busy there is not waited
+//!    for and has its next turn by itself. At most [`GroupSettings::in_flight`] turns are in
+//!    flight, and one of an account.
 //! 4. A batch that fails is done again member by member, so that a bad one fails alone; not when
 //!    the store cannot be reached.
 //! 5. A caller that goes away takes its step with it while that is queued. Once in flight the step
@@ -69,22 +72,26 @@ const HOLDERS: usize = 65_536;
 pub struct GroupSettings {
     /// Off: every step goes by itself, as if there were no group commit.
     pub enabled: bool,
-    /// The most steps of one batch, at least one; no more than the store takes.
+    /// The most steps of one turn, at least one; no more than the store takes.
     pub max_batch: usize,
+    /// The most accounts of one turn, at least one.
+    pub accounts: usize,
     /// The most steps queued for one account, at least one.
     pub depth: usize,
     /// The most steps queued in all, at least one.
     pub capacity: usize,
-    /// The most batches in flight, at least one: no more than the store has connections.
+    /// The most turns in flight, at least one: no more than the store has connections.
     pub in_flight: usize,
 }
 
 impl Default for GroupSettings {
-    /// On; 256 in a batch, 1,024 queued for an account and 65,536 in all, 8 batches in flight.
+    /// On; 256 steps of 32 accounts in a turn, 1,024 queued for an account and 65,536 in all, 8
+    /// turns in flight.
     fn default() -> Self {
         Self {
             enabled: true,
             max_batch: 256,
+            accounts: 32,
             depth: 1_024,
             capacity: 65_536,
             in_flight: 8,
@@ -160,12 +167,10 @@ impl Group {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts a turn of every account that waits for one, as long as more may be in flight.
+    /// Starts a turn, if accounts wait for one and one more may be in flight.
     fn start_turns(self: &Arc<Self>) {
-        loop {
-            let next = self.lanes().next_turn(self.settings.in_flight.max(1));
-            let Some(lane) = next else { return };
-            let turn = Turn::new(self.clone(), lane);
+        if self.lanes().give_turn(self.settings.in_flight.max(1)) {
+            let turn = Turn::new(self.clone());
             self.spawn.spawn(Box::pin(turn.run()));
         }
     }
@@ -252,5 +257,13 @@ impl CreditStore for GroupCommit {
     /// Goes to the store as it is: it is a group already.
     async fn batch(&self, commands: Vec<CreditCommand>) -> Result<Vec<CreditOutcome>, StoreError> {
         self.0.store.batch(commands).await
+    }
+
+    /// Goes to the store as it is: they are groups already.
+    async fn several(
+        &self,
+        batches: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError> {
+        self.0.store.several(batches).await
     }
 }

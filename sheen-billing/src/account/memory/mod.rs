@@ -13,6 +13,7 @@ use sheen_core::time::Clock;
 pub use self::state::CreditState;
 use super::audit::{Audit, Drift};
 use super::ledger::{CreditPolicy, Entry, Totals};
+use super::refund::{HoldView, Refund, RefundOutcome};
 use super::store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
@@ -93,6 +94,18 @@ impl CreditStore for MemoryCreditStore {
         let mut state = self.lock();
         state.batch(self.clock.now(), &commands)
     }
+
+    async fn several(
+        &self,
+        batches: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError> {
+        let mut state = self.lock();
+        let now = self.clock.now();
+        let done = batches
+            .iter()
+            .map(|commands| state.batch(now, commands).map(Some));
+        done.collect()
+    }
 }
 
 #[async_trait]
@@ -100,6 +113,11 @@ impl GrantStore for MemoryCreditStore {
     async fn credit(&self, purchase: Purchase) -> Result<PurchaseOutcome, StoreError> {
         let mut state = self.lock();
         state.credit(self.clock.now(), &purchase)
+    }
+
+    async fn refund(&self, refund: Refund) -> Result<RefundOutcome, StoreError> {
+        let mut state = self.lock();
+        state.refund(self.clock.now(), &refund)
     }
 }
 
@@ -113,6 +131,10 @@ impl CreditReader for MemoryCreditStore {
 
     async fn holder(&self, reservation: &ReservationId) -> Result<Option<UserId>, StoreError> {
         Ok(self.lock().holder(reservation).cloned())
+    }
+
+    async fn hold(&self, reservation: &ReservationId) -> Result<Option<HoldView>, StoreError> {
+        Ok(self.lock().hold(reservation))
     }
 
     async fn entries(

@@ -9,6 +9,7 @@ use sheen_core::time::Timestamp;
 
 use super::super::decide::{self, Account, Change, DecideError, Decision, HoldState, Payment};
 use super::super::ledger::{CreditPolicy, Entry, Totals};
+use super::super::refund::{HoldView, Refund, RefundOf, RefundOutcome};
 use super::super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
     Purchase, PurchaseOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome,
@@ -220,12 +221,24 @@ impl CreditState {
             decide::credit(account, known, now, &self.policy, purchase)
         })?;
         self.has_room(&purchase.user, decision.change.as_ref())?;
-        let credited = decision.change.is_some();
         self.write(&purchase.user, decision.change)?;
-        if credited {
-            let payment = Payment::of(purchase);
-            self.payments.insert(purchase.payment.clone(), payment);
-        }
+        Ok(decision.outcome)
+    }
+
+    /// Refunds a charge or a purchase.
+    ///
+    /// # Errors
+    /// When it is malformed or the store is full.
+    pub fn refund(&mut self, now: Timestamp, refund: &Refund) -> Result<RefundOutcome, StoreError> {
+        let known = match &refund.of {
+            RefundOf::Purchase(payment) => self.payments.get(payment),
+            RefundOf::Charge(_) => None,
+        };
+        let decision = self.decide_for(&refund.user, |account| {
+            decide::refund(account, known, now, &self.policy, refund)
+        })?;
+        self.has_room(&refund.user, decision.change.as_ref())?;
+        self.write(&refund.user, decision.change)?;
         Ok(decision.outcome)
     }
 
@@ -245,6 +258,14 @@ impl CreditState {
     #[must_use]
     pub fn holder(&self, reservation: &ReservationId) -> Option<&UserId> {
         self.holders.get(reservation)
+    }
+
+    /// A hold as its owner sees it.
+    #[must_use]
+    pub fn hold(&self, reservation: &ReservationId) -> Option<HoldView> {
+        let (user, account) = self.account_of(reservation)?;
+        let hold = account.hold(reservation)?;
+        HoldView::of(user, hold)
     }
 
     /// Entries of an account with a number above `after`.
@@ -365,6 +386,7 @@ impl CreditState {
             .account
             .apply(&change)
             .map_err(|stale| StoreError::with_source(StoreErrorKind::Contended, stale))?;
+        self.payments.extend(change.payment);
         self.entries = self.entries.saturating_add(change.entries.len());
         ledger.entries.extend(change.entries);
         Ok(())

@@ -10,16 +10,18 @@
 //! 3. What no longer fits comes back with the state as it is, and is decided again: four times,
 //!    then once with the account's row locked.
 //! 4. Steps of one process on one account queue in memory, so they never miss one another.
-//! 5. A batch is one statement for each account in it.
-//! 6. No lock but the account's row is waited for before it, and one account is locked at a time,
-//!    so steps cannot deadlock. A payment's key is taken after the account and holds up nobody who
-//!    holds what its owner waits for.
+//! 5. A batch is one statement for each account in it. Several batches, each on an account of its
+//!    own, are one statement together, which passes by what another session holds.
+//! 6. No lock but the account's row is waited for before it, and who holds several has waited for
+//!    none, so steps cannot deadlock. A payment's key is taken after the account and holds up
+//!    nobody who holds what its owner waits for.
 
 mod cache;
 mod columns;
 mod read;
 mod rows;
 mod session;
+mod several;
 mod step;
 mod sweep;
 mod verify;
@@ -29,7 +31,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
 use sheen_core::time::{Clock, SystemClock, Timestamp};
 use sqlx::postgres::PgPool;
@@ -39,6 +41,7 @@ use self::rows::corrupt;
 use self::session::{Command, Outcome};
 use self::step::Found;
 use super::decide::DecideError;
+use super::refund::{Refund, RefundOutcome};
 use super::store::{CreditStore, GrantStore};
 use super::types::{
     Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome, Purchase,
@@ -140,6 +143,10 @@ fn other_outcome() -> StoreError {
     corrupt("an outcome of another step")
 }
 
+fn is_malformed(command: &CreditCommand) -> bool {
+    matches!(command, CreditCommand::Reserve(wish) if wish.seconds.is_zero())
+}
+
 fn not_found(command: &CreditCommand) -> Option<CreditOutcome> {
     Some(match command {
         CreditCommand::Reserve(_) => return None,
@@ -198,8 +205,7 @@ impl CreditStore for PgCreditStore {
     }
 
     async fn batch(&self, commands: Vec<CreditCommand>) -> Result<Vec<CreditOutcome>, StoreError> {
-        let malformed = |command: &CreditCommand| matches!(command, CreditCommand::Reserve(wish) if wish.seconds.is_zero());
-        if commands.len() > Self::MAX_BATCH || commands.iter().any(malformed) {
+        if commands.len() > Self::MAX_BATCH || commands.iter().any(is_malformed) {
             return Err(DecideError::Malformed.into());
         }
         let reserved: BTreeMap<ReservationId, &UserId> = commands
@@ -242,6 +248,17 @@ impl CreditStore for PgCreditStore {
         let outcomes: Option<Vec<_>> = outcomes.into_iter().collect();
         outcomes.ok_or_else(other_outcome)
     }
+
+    async fn several(
+        &self,
+        batches: Vec<Vec<CreditCommand>>,
+    ) -> Result<Vec<Option<Vec<CreditOutcome>>>, StoreError> {
+        let commands = batches.iter().map(Vec::len).sum::<usize>();
+        if commands > Self::MAX_BATCH || batches.iter().flatten().any(is_malformed) {
+            return Err(DecideError::Malformed.into());
+        }
+        self.step_together(&batches).await
+    }
 }
 
 #[async_trait]
@@ -251,7 +268,16 @@ impl GrantStore for PgCreditStore {
         let outcomes = self.step(&purchase.user, &commands, None).await?;
         match outcomes.into_iter().next() {
             Some(Outcome::Purchase(outcome)) => Ok(outcome),
-            _ => Err(StoreError::new(StoreErrorKind::Corrupt)),
+            _ => Err(other_outcome()),
+        }
+    }
+
+    async fn refund(&self, refund: Refund) -> Result<RefundOutcome, StoreError> {
+        let commands = [Command::Refund(&refund)];
+        let outcomes = self.step(&refund.user, &commands, None).await?;
+        match outcomes.into_iter().next() {
+            Some(Outcome::Refund(outcome)) => Ok(outcome),
+            _ => Err(other_outcome()),
         }
     }
 }

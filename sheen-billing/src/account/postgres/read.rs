@@ -11,10 +11,13 @@ use sqlx::Row;
 use sqlx::postgres::PgRow;
 
 use super::PgCreditStore;
-use super::rows::{KINDS, PLACES, bucket_text, corrupt, kind_text, named, place_text, seconds};
+use super::rows::{
+    HoldRow, KINDS, PLACES, bucket_text, corrupt, kind_text, named, place_text, seconds,
+};
 use super::step::Loaded;
 use crate::account::decide;
 use crate::account::ledger::{Entry, Totals};
+use crate::account::refund::HoldView;
 use crate::account::store::CreditReader;
 use crate::account::types::{AccountView, Bucket};
 
@@ -81,6 +84,23 @@ impl CreditReader for PgCreditStore {
         let mut holders = BTreeMap::new();
         self.read_holders(&asked, &mut holders).await?;
         Ok(holders.remove(reservation))
+    }
+
+    async fn hold(&self, reservation: &ReservationId) -> Result<Option<HoldView>, StoreError> {
+        let found = rows(&self.pool, || {
+            sqlx::query(include_str!("sql/hold.sql")).bind(reservation.as_str())
+        })
+        .await?;
+        let Some(found) = found.first() else {
+            return Ok(None);
+        };
+        let user: &str = found.try_get("user_id").map_err(step_error)?;
+        let user = UserId::parse(user).map_err(corrupt)?;
+        let hold: &str = found.try_get("hold").map_err(step_error)?;
+        let hold: HoldRow = serde_json::from_str(hold).map_err(corrupt)?;
+        let view = HoldView::of(&user, &hold.hold()?);
+        view.map(Some)
+            .ok_or_else(|| corrupt("a hold's sums out of range"))
     }
 
     async fn entries(

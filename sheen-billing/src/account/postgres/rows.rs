@@ -4,18 +4,24 @@ use std::time::Duration;
 
 use serde::Deserialize;
 use sheen_core::error::{StoreError, StoreErrorKind};
-use sheen_core::id::{OperationId, ProjectId, ReservationId, UserId};
+use sheen_core::id::{OperationId, PaymentId, ProjectId, ReservationId, UserId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Day, Timestamp};
 
 use crate::account::decide::{
-    Account, Buckets, CommitRecord, Head, Hold, HoldState, Payment, Record, ReserveRecord, Slices,
+    Account, Buckets, CommitRecord, Head, Hold, HoldState, Payment, Record, RefundRecord,
+    ReserveRecord, Slices,
 };
 use crate::account::ledger::{EntryKind, Place, Totals};
-use crate::account::types::{Balance, Bucket, Committed, Released, Reserved};
+use crate::account::refund::{RefundOf, Refunded};
+use crate::account::types::{Balance, Bucket, Committed, Overage, Released, Reserved, Terms};
+use crate::price::{TableVersion, Tier};
 
 pub(super) const COMMIT: &str = "commit";
 pub(super) const RELEASE: &str = "release";
+pub(super) const REFUND: &str = "refund";
+/// The overage that is not the usual one.
+pub(super) const REJECT: &str = "reject";
 
 /// What the database holds cannot be read.
 pub(super) fn corrupt(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
@@ -62,7 +68,7 @@ pub(super) struct AccountRow {
 }
 
 #[derive(Debug, Deserialize)]
-struct HoldRow {
+pub(super) struct HoldRow {
     reservation_id: ReservationId,
     operation_id: OperationId,
     project_id: Option<ProjectId>,
@@ -78,13 +84,24 @@ struct HoldRow {
     welcome: Seconds,
     paid: Seconds,
     expires_ms: Option<i64>,
+    overage: Option<String>,
+    tier: Option<String>,
+    price_version: Option<u32>,
+    package_version: Option<u32>,
+    charged_gift: Option<Seconds>,
+    charged_welcome: Option<Seconds>,
+    charged_paid: Option<Seconds>,
+    refunded_gift: Option<Seconds>,
+    refunded_welcome: Option<Seconds>,
+    refunded_paid: Option<Seconds>,
 }
 
 #[derive(Debug, Deserialize)]
 struct OperationRow {
     kind: String,
     operation_id: OperationId,
-    reservation_id: ReservationId,
+    reservation_id: Option<ReservationId>,
+    payment_id: Option<PaymentId>,
     seconds: Seconds,
     charged: Seconds,
     returned: Seconds,
@@ -105,6 +122,7 @@ struct ProjectRow {
 struct PaymentRow {
     user_id: UserId,
     seconds: Seconds,
+    refunded: Seconds,
 }
 
 impl StateRow {
@@ -156,6 +174,7 @@ impl StateRow {
         Some(Payment {
             user: row.user_id.clone(),
             seconds: row.seconds,
+            refunded: row.refunded,
         })
     }
 }
@@ -223,7 +242,31 @@ fn balance(gift: Seconds, welcome: Seconds, paid: Seconds) -> Result<Balance, St
 }
 
 impl HoldRow {
-    fn hold(&self) -> Result<Hold, StoreError> {
+    fn terms(&self) -> Result<Option<Terms>, StoreError> {
+        let Some((tier, prices)) = self.tier.as_ref().zip(self.price_version) else {
+            return Ok(None);
+        };
+        let tier = Tier::parse(tier).ok_or_else(|| corrupt("the tier of a hold"))?;
+        let mut terms = Terms::new(tier, TableVersion::new(prices));
+        terms.packages = self.package_version.map(TableVersion::new);
+        Ok(Some(terms))
+    }
+
+    fn overage(&self) -> Result<Overage, StoreError> {
+        match self.overage.as_deref() {
+            None | Some("top_up") => Ok(Overage::TopUp),
+            Some(REJECT) => Ok(Overage::Reject),
+            Some(_) => Err(corrupt("the overage of a hold")),
+        }
+    }
+
+    pub(super) fn hold(&self) -> Result<Hold, StoreError> {
+        let slices =
+            |gift: Option<Seconds>, welcome: Option<Seconds>, paid: Option<Seconds>| Slices {
+                daily_gift: gift.unwrap_or_default(),
+                welcome_bonus: welcome.unwrap_or_default(),
+                paid: paid.unwrap_or_default(),
+            };
         let state = match (&*self.state, self.expires_ms) {
             ("open", Some(expires_ms)) => HoldState::Open {
                 slices: Slices {
@@ -233,14 +276,22 @@ impl HoldRow {
                 },
                 expires_at: Timestamp::from_millis(expires_ms),
             },
-            ("committed", _) => HoldState::Committed,
+            ("committed", _) => HoldState::Committed {
+                charged: slices(self.charged_gift, self.charged_welcome, self.charged_paid),
+                refunded: slices(
+                    self.refunded_gift,
+                    self.refunded_welcome,
+                    self.refunded_paid,
+                ),
+            },
             ("released", _) => HoldState::Released,
             ("expired", _) => HoldState::Expired,
             _ => return Err(corrupt("the state of a hold")),
         };
         let day = Day::from_number(self.day);
-        let mut hold = Hold::new(self.reservation_id.clone(), day, state);
+        let mut hold = Hold::new(self.reservation_id.clone(), self.seconds, day, state);
         hold.project.clone_from(&self.project_id);
+        (hold.overage, hold.terms) = (self.overage()?, self.terms()?);
         Ok(hold)
     }
 
@@ -254,6 +305,7 @@ impl HoldRow {
         );
         let mut record = ReserveRecord::new(self.seconds, ttl, answer);
         record.project.clone_from(&self.project_id);
+        (record.overage, record.terms) = (self.overage()?, self.terms()?);
         Ok(Record::Reserve(self.operation_id.clone(), record))
     }
 }
@@ -261,7 +313,19 @@ impl HoldRow {
 impl OperationRow {
     fn record(&self) -> Result<Record, StoreError> {
         let balance = balance(self.answer_gift, self.answer_welcome, self.answer_paid)?;
-        let (operation, reservation) = (self.operation_id.clone(), self.reservation_id.clone());
+        let operation = self.operation_id.clone();
+        if self.kind == REFUND {
+            let of = match (&self.reservation_id, &self.payment_id) {
+                (Some(reservation), None) => RefundOf::Charge(reservation.clone()),
+                (None, Some(payment)) => RefundOf::Purchase(payment.clone()),
+                _ => return Err(corrupt("what a refund is of")),
+            };
+            let mut answer = Refunded::new(self.seconds, balance);
+            answer.returned = self.returned;
+            return Ok(Record::Refund(operation, RefundRecord::new(of, answer)));
+        }
+        let reservation = self.reservation_id.clone();
+        let reservation = reservation.ok_or_else(|| corrupt("the hold of an operation"))?;
         match &*self.kind {
             COMMIT => {
                 let mut answer = Committed::new(reservation, self.charged, balance);
@@ -284,7 +348,7 @@ impl OperationRow {
 pub(super) const fn state_text(state: &HoldState) -> &'static str {
     match state {
         HoldState::Open { .. } => "open",
-        HoldState::Committed => "committed",
+        HoldState::Committed { .. } => "committed",
         HoldState::Released => "released",
         HoldState::Expired => "expired",
     }
@@ -316,7 +380,7 @@ pub(super) const fn place_text(place: Place) -> &'static str {
     }
 }
 
-pub(super) const KINDS: [EntryKind; 8] = [
+pub(super) const KINDS: [EntryKind; 10] = [
     EntryKind::DailyGift,
     EntryKind::WelcomeBonus,
     EntryKind::Purchase,
@@ -325,6 +389,8 @@ pub(super) const KINDS: [EntryKind; 8] = [
     EntryKind::Release,
     EntryKind::Expire,
     EntryKind::Breakage,
+    EntryKind::Refund,
+    EntryKind::Reversal,
 ];
 
 pub(super) const fn kind_text(kind: EntryKind) -> &'static str {
@@ -337,6 +403,8 @@ pub(super) const fn kind_text(kind: EntryKind) -> &'static str {
         EntryKind::Release => "release",
         EntryKind::Expire => "expire",
         EntryKind::Breakage => "breakage",
+        EntryKind::Refund => "refund",
+        EntryKind::Reversal => "reversal",
     }
 }
 

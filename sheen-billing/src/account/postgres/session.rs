@@ -3,14 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use sheen_core::error::StoreError;
-use sheen_core::id::{OperationId, ProjectId, ReservationId};
+use sheen_core::id::{OperationId, PaymentId, ProjectId, ReservationId};
 use sheen_core::seconds::Seconds;
 use sheen_core::time::Timestamp;
 
-use super::rows::{COMMIT, RELEASE, corrupt};
+use super::rows::{COMMIT, REFUND, RELEASE, corrupt};
 use crate::account::decide::{
-    self, Account, Change, CommitRecord, Hold, HoldState, Payment, Record, ReserveRecord, Window,
+    self, Account, Change, CommitRecord, Hold, HoldState, Payment, Record, RefundRecord,
+    ReserveRecord, Window,
 };
+use crate::account::refund::{Refund, RefundOf, RefundOutcome};
 use crate::account::types::{
     Commit, CreditCommand, CreditOutcome, Extend, ExtendOutcome, Purchase, PurchaseOutcome,
     Release, Released, Reserve, ReserveOutcome,
@@ -22,6 +24,7 @@ use crate::account::{CreditPolicy, Entry};
 pub(super) enum Command<'a> {
     Credit(&'a CreditCommand),
     Purchase(&'a Purchase),
+    Refund(&'a Refund),
     /// The oldest lapsed holds go back, at most so many.
     Expire(usize),
 }
@@ -31,6 +34,7 @@ pub(super) enum Command<'a> {
 pub(super) enum Outcome {
     Credit(CreditOutcome),
     Purchase(PurchaseOutcome),
+    Refund(RefundOutcome),
     Expired(usize),
 }
 
@@ -46,8 +50,10 @@ pub(super) struct Writes {
     pub(super) holds: BTreeMap<ReservationId, Hold>,
     pub(super) commits: Vec<(OperationId, CommitRecord)>,
     pub(super) releases: Vec<(OperationId, Released)>,
+    pub(super) refunds: Vec<(OperationId, RefundRecord)>,
     pub(super) projects: BTreeMap<ProjectId, Seconds>,
-    pub(super) payment: Option<Purchase>,
+    /// A payment as it becomes, and as it was where it was there.
+    pub(super) payment: Option<(PaymentId, Payment, Option<Payment>)>,
 }
 
 /// Commands decided one after another over one account at one instant.
@@ -67,6 +73,7 @@ pub(super) struct Session<'a> {
     /// What else to look up when the state turns out to be another.
     pub(super) see_holds: Vec<ReservationId>,
     pub(super) see_operations: Vec<(&'static str, OperationId)>,
+    pub(super) see_payment: Option<PaymentId>,
     pub(super) writes: Writes,
     counts_from_now: BTreeSet<ReservationId>,
 }
@@ -90,6 +97,7 @@ impl<'a> Session<'a> {
             absent_operations: Vec::new(),
             see_holds: Vec::new(),
             see_operations: Vec::new(),
+            see_payment: None,
             writes: Writes::default(),
             counts_from_now: BTreeSet::new(),
         }
@@ -110,6 +118,7 @@ impl<'a> Session<'a> {
             Command::Credit(CreditCommand::Release(wish)) => self.release(wish),
             Command::Credit(CreditCommand::Extend(wish)) => self.extend(wish),
             Command::Purchase(purchase) => self.credit(purchase),
+            Command::Refund(refund) => self.refund(refund),
             Command::Expire(limit) => {
                 let decision = decide::expire(&self.account, self.now, *limit)?;
                 self.absorb(decision.change)?;
@@ -146,7 +155,8 @@ impl<'a> Session<'a> {
 
     fn commit(&mut self, wish: &Commit) -> Result<Made, StoreError> {
         let known = self.account.committed(&wish.operation).is_some();
-        self.look_up(&wish.reservation, (COMMIT, &wish.operation), known);
+        self.see_holds.push(wish.reservation.clone());
+        self.look_up((COMMIT, &wish.operation), known);
         let decision = decide::commit(&self.account, self.now, self.policy, wish)?;
         self.absorb(decision.change)?;
         Ok((
@@ -157,7 +167,8 @@ impl<'a> Session<'a> {
 
     fn release(&mut self, wish: &Release) -> Result<Made, StoreError> {
         let known = self.account.released(&wish.operation).is_some();
-        self.look_up(&wish.reservation, (RELEASE, &wish.operation), known);
+        self.see_holds.push(wish.reservation.clone());
+        self.look_up((RELEASE, &wish.operation), known);
         let decision = decide::release(&self.account, self.now, self.policy, wish)?;
         self.absorb(decision.change)?;
         Ok((
@@ -194,20 +205,24 @@ impl<'a> Session<'a> {
     fn credit(&mut self, purchase: &Purchase) -> Result<Made, StoreError> {
         let known = self.payment.as_ref();
         let decision = decide::credit(&self.account, known, self.now, self.policy, purchase)?;
-        if decision.change.is_some() {
-            self.writes.payment = Some(purchase.clone());
-        }
         self.absorb(decision.change)?;
         Ok((Outcome::Purchase(decision.outcome), false))
     }
 
-    fn look_up(
-        &mut self,
-        reservation: &ReservationId,
-        (kind, operation): (&'static str, &OperationId),
-        known: bool,
-    ) {
-        self.see_holds.push(reservation.clone());
+    fn refund(&mut self, wish: &Refund) -> Result<Made, StoreError> {
+        let known = self.account.refunded(&wish.operation).is_some();
+        match &wish.of {
+            RefundOf::Charge(reservation) => self.see_holds.push(reservation.clone()),
+            RefundOf::Purchase(payment) => self.see_payment = Some(payment.clone()),
+        }
+        self.look_up((REFUND, &wish.operation), known);
+        let payment = self.payment.as_ref();
+        let decision = decide::refund(&self.account, payment, self.now, self.policy, wish)?;
+        self.absorb(decision.change)?;
+        Ok((Outcome::Refund(decision.outcome), false))
+    }
+
+    fn look_up(&mut self, (kind, operation): (&'static str, &OperationId), known: bool) {
         let asked = (kind, operation.clone());
         if known {
             self.see_operations.push(asked);
@@ -251,7 +266,11 @@ impl<'a> Session<'a> {
             }
             Some(Record::Commit(operation, record)) => writes.commits.push((operation, record)),
             Some(Record::Release(operation, answer)) => writes.releases.push((operation, answer)),
+            Some(Record::Refund(operation, record)) => writes.refunds.push((operation, record)),
             None => {}
+        }
+        if let Some((id, payment)) = change.payment {
+            writes.payment = Some((id, payment, self.payment.take()));
         }
         Ok(())
     }

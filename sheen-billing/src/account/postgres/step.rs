@@ -11,10 +11,11 @@ use sqlx::{Connection, Row};
 
 use super::cache::Known;
 use super::columns::Columns;
-use super::rows::{COMMIT, RELEASE, StateRow, corrupt};
+use super::rows::{COMMIT, REFUND, RELEASE, StateRow, corrupt};
 use super::session::{Command, Outcome, Session, told};
 use super::{PgCreditStore, named_hold};
 use crate::account::decide::{Account, Payment};
+use crate::account::refund::{Refund, RefundOf};
 use crate::account::types::CreditCommand;
 
 /// How often a step is decided before it takes the account's lock first. Each miss means that
@@ -114,10 +115,20 @@ impl Names {
                 Command::Purchase(purchase) => {
                     names.payment = Some(purchase.payment.as_str().to_owned());
                 }
+                Command::Refund(refund) => names.add_refund(refund),
                 Command::Expire(_) => {}
             }
         }
         names
+    }
+
+    fn add_refund(&mut self, refund: &Refund) {
+        match &refund.of {
+            RefundOf::Charge(reservation) => self.holds.push(reservation.clone()),
+            RefundOf::Purchase(payment) => self.payment = Some(payment.as_str().to_owned()),
+        }
+        self.kinds.push(REFUND);
+        self.operations.push(refund.operation.as_str().to_owned());
     }
 
     fn add(&mut self, command: &CreditCommand) {
@@ -139,7 +150,7 @@ impl Names {
 }
 
 /// Whether every hold that is named is listed, or made on the way.
-fn knows_holds(account: &Account, commands: &[Command<'_>]) -> bool {
+pub(super) fn knows_holds(account: &Account, commands: &[Command<'_>]) -> bool {
     let mut made = BTreeSet::new();
     commands.iter().all(|command| match command {
         Command::Credit(CreditCommand::Reserve(wish)) => {
@@ -150,6 +161,8 @@ fn knows_holds(account: &Account, commands: &[Command<'_>]) -> bool {
         }
         Command::Credit(command) => named_hold(command)
             .is_none_or(|hold| account.hold(hold).is_some() || made.contains(hold)),
+        // What it refunds is not remembered: an ended hold, a payment.
+        Command::Refund(_) => false,
         _ => true,
     })
 }
@@ -209,21 +222,35 @@ impl PgCreditStore {
         session: &Session<'_>,
         skip_locked: bool,
     ) -> Result<Applied, StoreError> {
-        let columns = Columns::of(session, skip_locked)?;
+        let columns = Columns::of(session)?;
         let read = match connection {
-            None => row(&self.pool, || columns.query()).await?,
+            None => row(&self.pool, || columns.single(skip_locked)).await?,
             Some(line) => {
-                let query = columns.query();
+                let query = columns.single(skip_locked);
                 query.fetch_optional(line).await.map_err(step_error)?
             }
         };
         let read = read.ok_or_else(|| corrupt("no row for an apply"))?;
-        let now = Timestamp::from_millis(read.try_get("now_ms").map_err(step_error)?);
+        self.applied(read.try_get("told").map_err(step_error)?)
+    }
+
+    /// What `credit_apply_v2` told of one account.
+    pub(super) fn applied(&self, told: &str) -> Result<Applied, StoreError> {
+        let (word, rest) = told
+            .split_once(':')
+            .ok_or_else(|| corrupt("no word of what was applied"))?;
+        let (now, state) = rest.split_once(':').unwrap_or((rest, ""));
+        let now = Timestamp::from_millis(now.parse().map_err(corrupt)?);
         self.note_clock(now);
-        if read.try_get("hit").map_err(step_error)? {
-            return Ok(Applied::Hit(now));
+        match word {
+            "hit" => Ok(Applied::Hit(now)),
+            "busy" => Ok(Applied::Busy),
+            "miss" => Ok(Applied::Miss(Box::new(Loaded {
+                state: StateRow::parse(state)?,
+                now,
+            }))),
+            _ => Err(corrupt("an unknown word of what was applied")),
         }
-        Ok(Loaded::read(&read)?.map_or(Applied::Busy, |loaded| Applied::Miss(Box::new(loaded))))
     }
 
     /// Does the commands on one account in order, in one round trip in the usual case. `loaded` is
@@ -292,7 +319,7 @@ impl PgCreditStore {
         }
     }
 
-    fn decide<'p>(
+    pub(super) fn decide<'p>(
         &'p self,
         commands: &[Command<'_>],
         seen: Seen,
@@ -318,7 +345,7 @@ impl PgCreditStore {
     }
 
     /// Remembers the account as the step left it, and gives what came of the commands.
-    fn done(
+    pub(super) fn done(
         &self,
         known: &mut Known,
         user: &UserId,
@@ -380,12 +407,12 @@ impl PgCreditStore {
     }
 }
 
-struct Decided<'p> {
-    session: Session<'p>,
+pub(super) struct Decided<'p> {
+    pub(super) session: Session<'p>,
     made: Vec<(Outcome, bool)>,
 }
 
-enum Undecided {
+pub(super) enum Undecided {
     /// The database must be asked; what was remembered stands if its version does.
     Stale(Option<Box<Account>>),
     Failed(StoreError),

@@ -24,9 +24,13 @@
     reason = "a case fails by panicking"
 )]
 
+mod batches;
 mod ends;
+mod faults;
 mod model;
+mod pairs;
 mod reads;
+mod reaps;
 mod starts;
 
 use std::any::Any;
@@ -34,9 +38,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use batches::*;
 pub use ends::*;
+pub use faults::*;
 pub use model::*;
+pub use pairs::*;
 pub use reads::*;
+pub use reaps::*;
 pub use starts::*;
 
 use super::store::{BuildReader, BuildStore};
@@ -119,6 +127,17 @@ macro_rules! build_store_conformance {
             c13_a_finish_frees_the_slot_and_ends_the_claim
             c13_a_cancel_of_a_queued_build_leaves_nothing_to_claim
             c14_repeating_a_step_changes_nothing
+            c14_a_store_that_fails_comes_to_the_same
+            c14_every_write_done_twice_is_done_once
+            c15_a_batch_answers_as_its_starts_one_after_another
+            c15_one_session_twice_in_a_batch_starts_once
+            c15_a_bad_member_harms_nobody
+            c15_updates_in_a_batch_are_laid_over_one_another
+            c15_of_batches_at_once_each_project_has_one_build
+            c16_reaping_ends_what_is_overdue_and_nothing_else
+            c16_reaping_goes_by_deadlines_and_keeps_its_limit
+            c16_of_any_number_of_reapers_at_once_one_ends_each
+            pairs_of_steps_at_once_are_as_one_after_the_other
             r01_what_a_step_returned_is_found
             r02_ownership_is_not_checked_by_reading
             r03_overdue_lists_the_oldest_deadlines_first
@@ -136,15 +155,15 @@ macro_rules! build_store_conformance {
     )+};
 }
 
-const SECOND: Duration = Duration::from_secs(1);
+pub(in crate::build) const SECOND: Duration = Duration::from_secs(1);
 /// Past the default deadline of a building build.
 const SILENCE: Duration = Duration::from_secs(91);
 /// Past the default deadline of a queued build.
-const LONG_WAIT: Duration = Duration::from_secs(601);
+pub(in crate::build) const LONG_WAIT: Duration = Duration::from_secs(601);
 /// How many callers stand at the door at once.
 const CROWD: u32 = 64;
 
-fn user(name: &str) -> UserId {
+pub(in crate::build) fn user(name: &str) -> UserId {
     UserId::parse(name).unwrap()
 }
 
@@ -152,7 +171,7 @@ fn project(name: &str) -> ProjectId {
     ProjectId::parse(name).unwrap()
 }
 
-fn worker() -> WorkerId {
+pub(in crate::build) fn worker() -> WorkerId {
     WorkerId::parse("wrk_conformance").unwrap()
 }
 
@@ -161,7 +180,7 @@ fn files(content: &str) -> FileSet {
 }
 
 /// Build `n` of user `who` for `of`, in a session of its own.
-fn new_build(n: u32, who: &str, of: &str) -> NewBuild {
+pub(in crate::build) fn new_build(n: u32, who: &str, of: &str) -> NewBuild {
     let mut input = BuildInput::new(BuildKind::Create, format!("prompt {n}"), files("<h1>"));
     input.metadata = Some(r#"{"n":1,"é":"漢"}"#.into());
     NewBuild::new(
@@ -174,14 +193,14 @@ fn new_build(n: u32, who: &str, of: &str) -> NewBuild {
     )
 }
 
-fn failed(reason: FailureReason) -> Ending {
+pub(in crate::build) fn failed(reason: FailureReason) -> Ending {
     Ending::Failed {
         reason,
         error: "it broke".into(),
     }
 }
 
-fn deployed() -> Ending {
+pub(in crate::build) fn deployed() -> Ending {
     Ending::Deployed {
         preview_url: "/preview/here/".into(),
         seconds: Seconds::from_u32(42),
@@ -189,7 +208,7 @@ fn deployed() -> Ending {
 }
 
 impl BuildHarness {
-    async fn started(&self, new: NewBuild) -> Queued {
+    pub(in crate::build) async fn started(&self, new: NewBuild) -> Queued {
         match self.store.start(new).await.unwrap() {
             StartOutcome::Started(queued) => queued,
             refused => panic!("not started: {refused:?}"),
@@ -202,24 +221,34 @@ impl BuildHarness {
     }
 
     /// Starts build `n` of user `u` for project `p` and claims it.
-    async fn building(&self, n: u32) -> Build {
+    pub(in crate::build) async fn building(&self, n: u32) -> Build {
         self.started(new_build(n, "u", "p")).await;
         self.claimed().await.build
     }
 
-    async fn finish(&self, build: &BuildId, by: Authority, ending: Ending) -> FinishOutcome {
+    pub(in crate::build) async fn finish(
+        &self,
+        build: &BuildId,
+        by: Authority,
+        ending: Ending,
+    ) -> FinishOutcome {
         let finish = Finish::new(build.clone(), by, ending);
         self.store.finish(finish).await.unwrap()
     }
 
-    async fn finished(&self, build: &BuildId, by: Authority, ending: Ending) -> Build {
+    pub(in crate::build) async fn finished(
+        &self,
+        build: &BuildId,
+        by: Authority,
+        ending: Ending,
+    ) -> Build {
         match self.finish(build, by, ending).await {
             FinishOutcome::Finished(build) => build,
             refused => panic!("not finished: {refused:?}"),
         }
     }
 
-    async fn row(&self, build: &BuildId) -> Build {
+    pub(in crate::build) async fn row(&self, build: &BuildId) -> Build {
         let found = self.reader.get(build).await.unwrap();
         found.expect("the build is there").build
     }
@@ -231,7 +260,7 @@ impl BuildHarness {
 }
 
 /// Runs `call` for 0, 1, … at once on tasks of their own, and gives the answers in order.
-async fn crowd<F, T>(call: impl Fn(u32) -> F) -> Vec<T>
+pub(in crate::build) async fn crowd<F, T>(call: impl Fn(u32) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,

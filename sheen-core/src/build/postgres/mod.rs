@@ -9,9 +9,16 @@
 //! 3. A decision that no longer fits is made again over the state that came back, a bounded number
 //!    of times, then the step is [`StoreErrorKind::Contended`].
 //! 4. No lock is held across a round trip, and time is read after the lock.
+//! 5. In a caller's own transaction (`start_in`, `claim_in`, `beat_in`, `finish_in`) a step locks
+//!    and loads, decides, writes; nothing is remembered of it.
+//! 6. A batch of starts is one statement over arrays; a sweep is one that looks and one that writes
+//!    what it may, passing by what others hold.
 
+mod line;
 mod read;
 mod rows;
+mod start;
+mod within;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -19,22 +26,23 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use sqlx::postgres::PgPool;
 
+pub(super) use line::Line;
+pub(super) use rows::{BuildRow, corrupt};
+
 use super::decide::{
-    Change, FinishDecision, StartDecision, StartState, deadline, decide_beat, decide_claim,
-    decide_files, decide_finish, decide_start,
+    Change, FinishDecision, deadline, decide_beat, decide_claim, decide_finish, decide_reap,
 };
 use super::store::BuildStore;
 use super::types::{
     Authority, BeatOutcome, Build, BuildInput, BuildKind, Claimed, Deadlines, Finish,
-    FinishOutcome, NewBuild, Queued, StartOutcome,
+    FinishOutcome, NewBuild, StartOutcome,
 };
 use crate::error::{StoreError, StoreErrorKind};
-use crate::files::{FilePath, FileSet};
+use crate::files::FileSet;
 use crate::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
-use crate::postgres::{escape, row};
+use crate::postgres::escape;
 use crate::time::Timestamp;
 use crate::token::FencingToken;
-use rows::{BuildRow, corrupt, files_text, kind_text, parse_files, position};
 
 /// How often one step is decided before it gives up. Each miss means that another step of the same
 /// build or project went through.
@@ -62,7 +70,7 @@ const REMEMBERED: usize = 1024;
 /// ```
 #[derive(Debug)]
 pub struct PgBuildStore {
-    pool: PgPool,
+    pub(super) pool: PgPool,
     deadlines: Deadlines,
     claimed: Mutex<BTreeMap<BuildId, Build>>,
 }
@@ -73,20 +81,6 @@ struct Seen {
     now: Timestamp,
     /// Read from the database, not remembered: what a refusal needs.
     read: bool,
-}
-
-/// What a project has been made of so far.
-#[derive(Default)]
-struct Base {
-    /// The build that says so.
-    last: Option<BuildId>,
-    files: FileSet,
-}
-
-/// How a start found its project.
-struct Met {
-    state: StartState,
-    last: Option<BuildId>,
 }
 
 /// What came of an apply statement.
@@ -122,6 +116,12 @@ impl PgBuildStore {
         self.claimed().remove(build);
     }
 
+    fn alive(&self, build: &Build) -> Result<BeatOutcome, StoreError> {
+        let deadline = deadline(build, &self.deadlines)
+            .ok_or_else(|| corrupt("a heartbeat of an ended build"))?;
+        Ok(BeatOutcome::Alive { deadline })
+    }
+
     /// The build as this process left it, if the claim with `token` is its own; else as it is.
     async fn remembered(&self, build: &BuildId, token: FencingToken) -> Result<Seen, StoreError> {
         let remembered = self.claimed().get(build).cloned();
@@ -131,28 +131,29 @@ impl PgBuildStore {
                 build: Some(build),
                 read: false,
             }),
-            None => self.load(build).await,
+            None => load(&mut Line::Pool(&self.pool), build).await,
         }
     }
+}
 
-    async fn load(&self, build: &BuildId) -> Result<Seen, StoreError> {
-        let found = row(&self.pool, || {
-            sqlx::query(include_str!("sql/load.sql")).bind(build.as_str())
-        })
+async fn load(line: &mut Line<'_>, build: &BuildId) -> Result<Seen, StoreError> {
+    let found = line
+        .row(|| sqlx::query(include_str!("sql/load.sql")).bind(build.as_str()))
         .await?
         .ok_or_else(|| corrupt("no row for a load"))?;
-        let found = BuildRow(&found);
-        Ok(Seen {
-            build: found.build()?,
-            now: found.instant("now_ms")?,
-            read: true,
-        })
-    }
+    let found = BuildRow(&found);
+    Ok(Seen {
+        build: found.build()?,
+        now: found.instant("now_ms")?,
+        read: true,
+    })
+}
 
-    /// Writes a decided row, if it is still the one that was decided over.
-    async fn write(&self, change: &Change, beat: bool) -> Result<Written, StoreError> {
-        let (before, after) = (&change.relied_on, &change.after);
-        let written = row(&self.pool, || {
+/// Writes a decided row, if it is still the one that was decided over.
+async fn write(line: &mut Line<'_>, change: &Change, beat: bool) -> Result<Written, StoreError> {
+    let (before, after) = (&change.relied_on, &change.after);
+    let written = line
+        .row(|| {
             sqlx::query(include_str!("sql/write.sql"))
                 .bind(after.id.as_str())
                 .bind(before.status.as_str())
@@ -169,106 +170,80 @@ impl PgBuildStore {
         })
         .await?
         .ok_or_else(|| corrupt("no row for a write"))?;
-        let written = BuildRow(&written);
-        let build = written.build()?;
-        match build {
-            Some(build) if written.get("hit")? => Ok(Written::Hit(build)),
-            build => Ok(Written::Miss(Seen {
-                build,
-                now: written.instant("now_ms")?,
-                read: true,
-            })),
-        }
+    let written = BuildRow(&written);
+    let build = written.build()?;
+    match build {
+        Some(build) if written.get("hit")? => Ok(Written::Hit(build)),
+        build => Ok(Written::Miss(Seen {
+            build,
+            now: written.instant("now_ms")?,
+            read: true,
+        })),
     }
+}
 
-    /// The project's files, and which build they are of.
-    async fn base(&self, project: &ProjectId) -> Result<Base, StoreError> {
-        let found = row(&self.pool, || {
-            sqlx::query(include_str!("sql/project_files.sql")).bind(project.as_str())
+/// Writes those of decided ends whose builds nobody else holds and are as they were decided over.
+async fn write_many(line: &mut Line<'_>, changes: &[Change]) -> Result<Vec<Build>, StoreError> {
+    fn each<'c, T>(changes: &'c [Change], of: impl Fn(&'c Change) -> T) -> Vec<T> {
+        changes.iter().map(of).collect()
+    }
+    let written = line
+        .rows(|| {
+            sqlx::query(include_str!("sql/write_many.sql"))
+                .bind(each(changes, |change| change.after.id.as_str()))
+                .bind(each(changes, |change| change.relied_on.status.as_str()))
+                .bind(each(changes, |change| token_number(change.relied_on.token)))
+                .bind(each(changes, |change| {
+                    change.relied_on.heartbeat_at.map(Timestamp::as_millis)
+                }))
+                .bind(each(changes, |change| {
+                    change.not_before.map(Timestamp::as_millis)
+                }))
+                .bind(each(changes, |change| change.after.status.as_str()))
+                .bind(each(changes, |change| token_number(change.after.token)))
+                .bind(each(changes, |change| {
+                    change.after.reason.map(|reason| reason.as_str())
+                }))
+                .bind(each(changes, |change| {
+                    change
+                        .after
+                        .error
+                        .as_deref()
+                        .map(|text| escape(text).into_owned())
+                }))
         })
         .await?;
-        let Some(found) = found else {
-            return Ok(Base::default());
-        };
-        let found = BuildRow(&found);
-        let files: Option<&str> = found.get("files")?;
-        Ok(Base {
-            last: found.id("last_build_id", BuildId::parse)?,
-            files: files.map(parse_files).transpose()?.unwrap_or_default(),
-        })
-    }
+    written
+        .iter()
+        .map(|row| BuildRow(row).build()?.ok_or_else(|| corrupt("build_id")))
+        .collect()
+}
 
-    /// Sends a start; what it met when that is not what it assumed.
-    async fn send_start(
-        &self,
-        new: &NewBuild,
-        first: &Build,
-        base: &Base,
-    ) -> Result<Result<Queued, Met>, StoreError> {
-        let files = files_text(&decide_files(&base.files, &new.input))?;
-        let started = row(&self.pool, || {
-            sqlx::query(include_str!("sql/start.sql"))
-                .bind(new.id.as_str())
-                .bind(new.version.as_str())
-                .bind(new.user.as_str())
-                .bind(new.project.as_str())
-                .bind(new.session.as_str())
-                .bind(kind_text(new.input.kind))
-                .bind(new.allow_concurrent)
-                .bind(new.hold.as_ref().map(|hold| hold.id.as_str()))
-                .bind(new.hold.as_ref().map(|hold| hold.seconds.as_i64()))
-                .bind(escape(&new.input.prompt))
-                .bind(&files)
-                .bind(new.input.metadata.as_deref().map(escape))
-                .bind(new.input.locale.as_str())
-                .bind(first.status.as_str())
-                .bind(token_number(first.token))
-                .bind(starts_beside_others(new))
-                .bind(base.last.as_ref().map(BuildId::as_str))
-                .bind(!works_over_project(&new.input))
+/// Takes the build queued longest that no other step holds.
+async fn claim(line: &mut Line<'_>, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
+    let change = claim_of_any()?;
+    let claimed = line
+        .row(|| {
+            sqlx::query(include_str!("sql/claim.sql"))
+                .bind(worker.as_str())
+                .bind(token_number(change.relied_on.token))
+                .bind(change.after.status.as_str())
+                .bind(token_number(change.after.token))
         })
         .await?
-        .ok_or_else(|| corrupt("no row for a start"))?;
-        let started = BuildRow(&started);
-        let queued = match started.build()? {
-            Some(build) => Some(Queued::new(build, position(&started)?)),
-            None => None,
-        };
-        match queued {
-            Some(queued) if started.get("hit")? => Ok(Ok(queued)),
-            session => Ok(Err(Met {
-                state: StartState::new(
-                    started.id("owner_id", UserId::parse)?,
-                    session,
-                    started.id("active_id", BuildId::parse)?,
-                ),
-                last: started.id("last_build_id", BuildId::parse)?,
-            })),
-        }
-    }
+        .ok_or_else(|| corrupt("no row for a claim"))?;
+    let claimed = BuildRow(&claimed);
+    let Some(build) = claimed.build()? else {
+        return Ok(None);
+    };
+    let input = claimed.input(build.kind)?;
+    let waited = build.updated_at.since(build.created_at);
+    Ok(Some(Claimed::new(build, input, waited)))
 }
 
 /// The longest a token can be is what 2^63 claims of one build would make it.
 fn token_number(token: FencingToken) -> i64 {
     i64::try_from(token.get()).unwrap_or(i64::MAX)
-}
-
-/// Whether `new` starts beside an active build too: then the apply need not compare that.
-fn starts_beside_others(new: &NewBuild) -> bool {
-    let state = StartState::new(Some(new.user.clone()), None, Some(new.id.clone()));
-    let decision = decide_start(&state, new, Timestamp::EPOCH);
-    matches!(decision, StartDecision::Insert(_))
-}
-
-/// Whether the files of a build depend on its project's: what is left of them when it brings none.
-fn works_over_project(input: &BuildInput) -> bool {
-    let probe = FilePath::parse("probe")
-        .into_iter()
-        .map(|path| (path, "".into()))
-        .collect();
-    let mut bare = input.clone();
-    bare.files = FileSet::default();
-    !decide_files(&probe, &bare).is_empty()
 }
 
 /// The claim of any queued build. They differ in nothing a claim relies on, so it is decided over
@@ -291,55 +266,26 @@ fn claim_of_any() -> Result<Change, StoreError> {
 #[async_trait]
 impl BuildStore for PgBuildStore {
     async fn start(&self, new: NewBuild) -> Result<StartOutcome, StoreError> {
-        let over_project = works_over_project(&new.input);
-        let mut base = if over_project {
-            self.base(&new.project).await?
-        } else {
-            Base::default()
-        };
-        let mut state = StartState::default();
-        for _ in 0..DECISIONS {
-            // The statement compares just what lets `decide_start` insert: the project nobody's
-            // or the user's, the session unknown, and no active build where that matters.
-            let insertion = match decide_start(&state, &new, Timestamp::EPOCH) {
-                StartDecision::Refuse(outcome) => return Ok(outcome),
-                StartDecision::Insert(insertion) => insertion,
-            };
-            match self.send_start(&new, &insertion.build, &base).await? {
-                Ok(queued) => return Ok(StartOutcome::Started(queued)),
-                Err(met) => {
-                    if over_project && met.last != base.last {
-                        base = self.base(&new.project).await?;
-                    }
-                    state = met.state;
-                }
-            }
-        }
-        Err(StoreError::new(StoreErrorKind::Contended))
+        start::start(&mut Line::Pool(&self.pool), &new).await
+    }
+
+    async fn start_many(
+        &self,
+        batch: Vec<NewBuild>,
+    ) -> Result<Vec<Result<StartOutcome, StoreError>>, StoreError> {
+        start::start_many(&mut Line::Pool(&self.pool), &batch).await
     }
 
     async fn claim(&self, worker: &WorkerId) -> Result<Option<Claimed>, StoreError> {
-        let change = claim_of_any()?;
-        let claimed = row(&self.pool, || {
-            sqlx::query(include_str!("sql/claim.sql"))
-                .bind(worker.as_str())
-                .bind(token_number(change.relied_on.token))
-                .bind(change.after.status.as_str())
-                .bind(token_number(change.after.token))
-        })
-        .await?
-        .ok_or_else(|| corrupt("no row for a claim"))?;
-        let claimed = BuildRow(&claimed);
-        let Some(build) = claimed.build()? else {
-            return Ok(None);
-        };
-        let input = claimed.input(build.kind)?;
-        self.remember(&build);
-        let waited = build.updated_at.since(build.created_at);
-        Ok(Some(Claimed::new(build, input, waited)))
+        let claimed = claim(&mut Line::Pool(&self.pool), worker).await?;
+        if let Some(claimed) = &claimed {
+            self.remember(&claimed.build);
+        }
+        Ok(claimed)
     }
 
     async fn beat(&self, build: &BuildId, token: FencingToken) -> Result<BeatOutcome, StoreError> {
+        let line = &mut Line::Pool(&self.pool);
         let mut seen = self.remembered(build, token).await?;
         for _ in 0..DECISIONS {
             let Some(change) = decide_beat(seen.build.as_ref(), token, seen.now) else {
@@ -347,15 +293,13 @@ impl BuildStore for PgBuildStore {
                 if seen.read {
                     return Ok(BeatOutcome::Lost);
                 }
-                seen = self.load(build).await?;
+                seen = load(line, build).await?;
                 continue;
             };
-            match self.write(&change, true).await? {
+            match write(line, &change, true).await? {
                 Written::Hit(alive) => {
                     self.remember(&alive);
-                    let deadline = deadline(&alive, &self.deadlines)
-                        .ok_or_else(|| corrupt("a heartbeat of an ended build"))?;
-                    return Ok(BeatOutcome::Alive { deadline });
+                    return self.alive(&alive);
                 }
                 Written::Miss(fresh) => seen = fresh,
             }
@@ -364,16 +308,17 @@ impl BuildStore for PgBuildStore {
     }
 
     async fn finish(&self, finish: Finish) -> Result<FinishOutcome, StoreError> {
+        let line = &mut Line::Pool(&self.pool);
         let mut seen = match finish.by {
             Authority::Claim(token) => self.remembered(&finish.build, token).await?,
-            Authority::Owner(_) | Authority::Sweep => self.load(&finish.build).await?,
+            Authority::Owner(_) | Authority::Sweep => load(line, &finish.build).await?,
         };
         for _ in 0..DECISIONS {
             let decision = decide_finish(seen.build.as_ref(), &finish, seen.now, &self.deadlines);
             match decision {
                 FinishDecision::Refuse(outcome) if seen.read => return Ok(outcome),
-                FinishDecision::Refuse(_) => seen = self.load(&finish.build).await?,
-                FinishDecision::Apply(change) => match self.write(&change, false).await? {
+                FinishDecision::Refuse(_) => seen = load(line, &finish.build).await?,
+                FinishDecision::Apply(change) => match write(line, &change, false).await? {
                     Written::Hit(ended) => {
                         self.forget(&finish.build);
                         return Ok(FinishOutcome::Finished(ended));
@@ -383,5 +328,22 @@ impl BuildStore for PgBuildStore {
             }
         }
         Err(StoreError::new(StoreErrorKind::Contended))
+    }
+
+    async fn reap(&self, limit: u32) -> Result<Vec<Build>, StoreError> {
+        let line = &mut Line::Pool(&self.pool);
+        let (now, overdue) = read::overdue(line, &self.deadlines, limit).await?;
+        let changes: Vec<Change> = overdue
+            .iter()
+            .filter_map(|build| decide_reap(build, now, &self.deadlines))
+            .collect();
+        if changes.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ended = write_many(line, &changes).await?;
+        for build in &ended {
+            self.forget(&build.id);
+        }
+        Ok(ended)
     }
 }

@@ -3,13 +3,16 @@
 use async_trait::async_trait;
 
 use super::PgBuildStore;
+use super::line::Line;
 use super::rows::{BuildRow, corrupt, position};
+use super::start::base;
 use crate::build::store::BuildReader;
-use crate::build::types::{Build, Queued};
+use crate::build::types::{Build, Deadlines, Queued};
 use crate::error::StoreError;
 use crate::files::FileSet;
 use crate::id::{BuildId, BuildSessionId, ProjectId, UserId};
 use crate::postgres::{row, rows};
+use crate::time::Timestamp;
 
 fn queued(row: &BuildRow<'_>) -> Result<Option<Queued>, StoreError> {
     match row.build()? {
@@ -69,20 +72,37 @@ impl BuildReader for PgBuildStore {
     }
 
     async fn project_files(&self, project: &ProjectId) -> Result<FileSet, StoreError> {
-        Ok(self.base(project).await?.files)
+        let line = &mut Line::Pool(&self.pool);
+        Ok(base(line, project).await?.files)
     }
 
     async fn overdue(&self, limit: u32) -> Result<Vec<Build>, StoreError> {
-        let found = rows(&self.pool, || {
+        let line = &mut Line::Pool(&self.pool);
+        Ok(overdue(line, &self.deadlines, limit).await?.1)
+    }
+}
+
+/// Builds past their deadline, the oldest first, and the instant by which they are.
+pub(super) async fn overdue(
+    line: &mut Line<'_>,
+    deadlines: &Deadlines,
+    limit: u32,
+) -> Result<(Timestamp, Vec<Build>), StoreError> {
+    let found = line
+        .rows(|| {
             sqlx::query(include_str!("sql/overdue.sql"))
-                .bind(millis(self.deadlines.queued))
-                .bind(millis(self.deadlines.building))
+                .bind(millis(deadlines.queued))
+                .bind(millis(deadlines.building))
                 .bind(i64::from(limit))
         })
         .await?;
-        found
-            .iter()
-            .map(|found| BuildRow(found).build()?.ok_or_else(|| corrupt("build_id")))
-            .collect()
-    }
+    let Some(first) = found.first() else {
+        return Ok((Timestamp::EPOCH, Vec::new()));
+    };
+    let now = BuildRow(first).instant("now_ms")?;
+    let builds = found
+        .iter()
+        .map(|found| BuildRow(found).build()?.ok_or_else(|| corrupt("build_id")))
+        .collect::<Result<_, _>>()?;
+    Ok((now, builds))
 }

@@ -17,22 +17,24 @@ use crate::time::Timestamp;
 use crate::token::FencingToken;
 
 /// What the database holds cannot be read.
-pub(super) fn corrupt(what: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+pub(in crate::build) fn corrupt(
+    what: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+) -> StoreError {
     StoreError::with_source(StoreErrorKind::Corrupt, what)
 }
 
 /// A row with the columns of a build, and maybe others.
-pub(super) struct BuildRow<'r>(pub(super) &'r PgRow);
+pub(in crate::build) struct BuildRow<'r>(pub(in crate::build) &'r PgRow);
 
 impl<'r> BuildRow<'r> {
-    pub(super) fn get<T>(&self, column: &'static str) -> Result<T, StoreError>
+    pub(in crate::build) fn get<T>(&self, column: &'static str) -> Result<T, StoreError>
     where
         T: Decode<'r, Postgres> + Type<Postgres>,
     {
         self.0.try_get(column).map_err(step_error)
     }
 
-    pub(super) fn id<T>(
+    pub(in crate::build) fn id<T>(
         &self,
         column: &'static str,
         parse: impl Fn(&str) -> Result<T, IdError>,
@@ -54,7 +56,7 @@ impl<'r> BuildRow<'r> {
         Ok(text.map(|text| unescape(text).into()))
     }
 
-    pub(super) fn instant(&self, column: &'static str) -> Result<Timestamp, StoreError> {
+    pub(in crate::build) fn instant(&self, column: &'static str) -> Result<Timestamp, StoreError> {
         Ok(Timestamp::from_millis(self.get(column)?))
     }
 
@@ -68,7 +70,7 @@ impl<'r> BuildRow<'r> {
     }
 
     /// The build, where the row holds one.
-    pub(super) fn build(&self) -> Result<Option<Build>, StoreError> {
+    pub(in crate::build) fn build(&self) -> Result<Option<Build>, StoreError> {
         let Some(id) = self.id("build_id", BuildId::parse)? else {
             return Ok(None);
         };
@@ -105,7 +107,7 @@ impl<'r> BuildRow<'r> {
     }
 
     /// The build's input, in a row that has it.
-    pub(super) fn input(&self, kind: BuildKind) -> Result<BuildInput, StoreError> {
+    pub(in crate::build) fn input(&self, kind: BuildKind) -> Result<BuildInput, StoreError> {
         let prompt = self.text("prompt")?.ok_or_else(|| corrupt("prompt"))?;
         let mut input = BuildInput::new(kind, prompt, parse_files(self.get("files")?)?);
         input.metadata = self.text("metadata")?;

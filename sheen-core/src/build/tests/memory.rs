@@ -14,6 +14,25 @@ async fn harness() -> BuildHarness {
 
 crate::build_store_conformance!(harness());
 
+mod settled {
+    use std::sync::Arc;
+
+    use crate::build::conformance::BuildHarness;
+    use crate::build::settled::conformance::OutboxHarness;
+    use crate::build::{Deadlines, MemoryBuildStore};
+    use crate::time::{Advance, ManualClock};
+
+    async fn harness() -> OutboxHarness {
+        let clock = Arc::new(ManualClock::at(super::START));
+        let deadlines = Deadlines::default();
+        let store = Arc::new(MemoryBuildStore::new(clock.clone(), deadlines, 1_000));
+        let builds = BuildHarness::new(store.clone(), store.clone(), Advance::manual(clock));
+        OutboxHarness::new(builds, store.clone(), store)
+    }
+
+    crate::settled_outbox_conformance!(harness());
+}
+
 fn store(capacity: usize) -> MemoryBuildStore {
     let clock = Arc::new(ManualClock::at(START));
     MemoryBuildStore::new(clock, Deadlines::default(), capacity)

@@ -1,5 +1,6 @@
 //! What every store of idempotency records must show: one test for each clause of
-//! [`IdempotencyStore`], and random operations against the memory store.
+//! [`IdempotencyStore`], steps that race, and random operations against the memory store, with
+//! steps that fail and steps that are done twice among them.
 //!
 //! Every case takes a fresh, empty store made with [`Lifetimes::default`](super::Lifetimes). The
 //! tests want `tokio` with `macros` and `rt-multi-thread`.
@@ -24,8 +25,10 @@
     reason = "a case fails by panicking"
 )]
 
+mod faults;
 mod leases;
 mod model;
+mod races;
 mod records;
 
 use std::any::Any;
@@ -33,8 +36,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use faults::*;
 pub use leases::*;
 pub use model::*;
+pub use races::*;
 pub use records::*;
 
 use super::store::IdempotencyStore;
@@ -52,6 +57,8 @@ pub struct IdempotencyHarness {
     pub advance: Advance,
     /// How many records it holds at most, where it has such a bound: 150 or more.
     pub capacity: Option<u32>,
+    /// Whether one reaping may see a part of the records only.
+    reaps_in_part: bool,
     /// What must outlive the store: a database of the test's own.
     guard: Option<Box<dyn Any + Send + Sync>>,
 }
@@ -64,6 +71,7 @@ impl IdempotencyHarness {
             store,
             advance,
             capacity: None,
+            reaps_in_part: false,
             guard: None,
         }
     }
@@ -72,6 +80,14 @@ impl IdempotencyHarness {
     #[must_use]
     pub fn full_at(mut self, capacity: u32) -> Self {
         self.capacity = Some(capacity);
+        self
+    }
+
+    /// Says that a reaping sees a part of the records only, such as those of one node of many; each
+    /// part is seen sooner or later. Then reaping is asked again until it has removed what it must.
+    #[must_use]
+    pub const fn reaping_in_part(mut self) -> Self {
+        self.reaps_in_part = true;
         self
     }
 
@@ -88,6 +104,7 @@ impl fmt::Debug for IdempotencyHarness {
         f.debug_struct("IdempotencyHarness")
             .field("store", &self.store)
             .field("capacity", &self.capacity)
+            .field("reaps_in_part", &self.reaps_in_part)
             .field("guarded", &self.guard.is_some())
             .finish_non_exhaustive()
     }
@@ -117,6 +134,18 @@ macro_rules! idempotency_store_conformance {
             c11_reaping_removes_only_what_is_past_its_life
             c12_completing_twice_is_done_twice
             c13_looking_changes_nothing
+            c04_one_key_in_many_scopes_at_once_starts_in_each
+            c06_of_a_completion_and_a_take_over_at_once_one_counts
+            c07_of_a_completion_and_an_abandoning_at_once_one_counts
+            c08_of_two_calls_after_a_records_life_one_runs
+            c09_the_last_place_is_given_once
+            c10_of_an_extension_and_a_take_over_at_once_one_counts
+            c11_a_reaping_beside_its_holder_takes_all_or_nothing
+            c12_of_two_answers_at_once_one_is_kept
+            c13_a_look_beside_a_completion_sees_before_or_after
+            c14_a_step_that_failed_can_be_repeated
+            c14_a_write_done_twice_counts_once
+            c14_calls_over_failing_steps_have_one_effect
             model_random_operations_equal_those_of_the_memory_store
         }
     };
@@ -193,6 +222,19 @@ impl IdempotencyHarness {
 
     async fn abandon(&self, lease: &Lease) -> LeaseOutcome {
         self.store.abandon(lease).await.unwrap()
+    }
+
+    /// Reaping at most `limit` records removes just `expected`.
+    async fn reaps(&self, limit: u32, expected: u32) {
+        let mut reaped = 0;
+        let tries = if self.reaps_in_part { 300 } else { 1 };
+        for _ in 0..tries {
+            reaped += self.store.reap(limit - reaped).await.unwrap();
+            if reaped >= expected {
+                break;
+            }
+        }
+        assert_eq!(reaped, expected);
     }
 }
 

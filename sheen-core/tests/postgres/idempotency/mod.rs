@@ -201,3 +201,29 @@ async fn a_step_is_one_statement() {
     store.reap(100).await.unwrap();
     assert_eq!(count(&keys).await, 1, "reaping");
 }
+
+/// I19: two operations over one table keep the lifetimes that each was given.
+#[tokio::test]
+async fn i19_two_stores_over_one_table_keep_their_own_lifetimes() {
+    let keys = Keys::new().await;
+    let (short, long) = (Duration::from_secs(10), Duration::from_secs(600));
+    let of = |life| PgIdempotencyStore::new(keys.pool.clone(), Lifetimes::new(life * 10, life));
+    for (name, life) in [("short", short), ("long", long), ("again", short)] {
+        let now = keys.now().await;
+        let begun = of(life).begin(&scope(), &key(name), print(1)).await;
+        let Ok(BeginOutcome::Started(lease)) = begun else {
+            panic!("not started: {begun:?}");
+        };
+        assert_eq!(lease.expires_at, now.plus(life), "{name}");
+        let done = of(life).complete(&lease, answer(name)).await.unwrap();
+        assert_eq!(done, LeaseOutcome::Done);
+    }
+    keys.advance(short * 10).await;
+    // Each is gone once its own store said so, whichever store asks.
+    for (name, there) in [("short", false), ("long", true), ("again", false)] {
+        for life in [short, long] {
+            let seen = of(life).look(&scope(), &key(name), print(1)).await.unwrap();
+            assert_eq!(seen.is_some(), there, "{name}");
+        }
+    }
+}

@@ -1,15 +1,17 @@
-//! Plans over 200,000 keys: every step goes by an index, however it is planned.
+//! Plans over 200,000 keys, or over ten million: every step goes by an index, however it is
+//! planned.
 
 use sqlx::{AssertSqlSafe, Row};
+use testkit::Proof;
 
 use super::Keys;
 
+/// `$1` keys, of which those with a low number end first.
 const FILL: &str = "
     INSERT INTO sheen.idempotency (principal_id, user_id, key, fingerprint, token, ends_ms)
     SELECT 'web', 'u' || n % 1000, 'k' || n, decode(repeat('00', 32), 'hex'),
         nextval('sheen.idempotency_token'), sheen.now_ms() + n
-    FROM generate_series(1, 200000) AS n;
-    ANALYZE sheen.idempotency;";
+    FROM generate_series(1, $1::int) AS n";
 
 const STEPS: [&str; 5] = [
     "SELECT hit FROM sheen.idempotency_put_v1('web', 'u1', 'new', NULL, NULL, NULL, NULL, true,
@@ -22,12 +24,21 @@ const STEPS: [&str; 5] = [
     "SELECT sheen.idempotency_reap_v1(1000)",
 ];
 
+#[tokio::test]
+async fn s3_steps_go_by_the_indexes_however_many_keys_there_are() {
+    let keys = Keys::new().await;
+    let many = Proof::size().pick(200_000, 10_000_000);
+    let filled = sqlx::query(FILL).bind(many).execute(&keys.pool).await;
+    filled.unwrap();
+    let analyzed = sqlx::raw_sql("ANALYZE sheen.idempotency").execute(&keys.pool);
+    analyzed.await.unwrap();
+    no_step_reads_the_whole_table(&keys).await;
+    plans_name_the_indexes(&keys).await;
+}
+
 /// What runs inside the functions is counted by the server: no pass over the table, in the plans
 /// made for the values and in those made without looking at them.
-#[tokio::test]
-async fn s3_no_step_reads_the_whole_table() {
-    let keys = Keys::new().await;
-    sqlx::raw_sql(FILL).execute(&keys.pool).await.unwrap();
+async fn no_step_reads_the_whole_table(keys: &Keys) {
     for mode in ["force_custom_plan", "force_generic_plan"] {
         for nested in ["on", "off"] {
             let mut connection = keys.database.connection().await;
@@ -53,7 +64,8 @@ async fn s3_no_step_reads_the_whole_table() {
             let number = |name| counted.get::<i64, _>(name);
             assert_eq!(number("passes"), 0, "{mode}, nested loops {nested}");
             assert!(number("by_key") >= 4, "{}", number("by_key"));
-            assert_eq!(number("by_end"), 1);
+            // Planning may look up the index's ends too.
+            assert!(number("by_end") >= 1);
             sqlx::raw_sql("ROLLBACK")
                 .execute(&mut connection)
                 .await
@@ -62,10 +74,7 @@ async fn s3_no_step_reads_the_whole_table() {
     }
 }
 
-#[tokio::test]
-async fn plans_name_the_indexes() {
-    let keys = Keys::new().await;
-    sqlx::raw_sql(FILL).execute(&keys.pool).await.unwrap();
+async fn plans_name_the_indexes(keys: &Keys) {
     for (statement, index) in [
         (
             include_str!("../../../src/idempotency/postgres/sql/look.sql"),

@@ -1,3 +1,7 @@
+//! The reader's side: its parser at every split, its follower rule by rule, and both against a model.
+
 mod follower;
 mod model;
+mod polling;
+mod rig;
 mod sse;

@@ -278,13 +278,14 @@ fn blocks() -> impl Strategy<Value = Vec<u8>> {
         ),
         vec(end(), 8),
     );
-    let lines = |(kind, id, retry, mut lines, ends): (
+    type Block<'a> = (
         Option<String>,
         Option<String>,
         Option<u32>,
         Vec<String>,
-        Vec<&str>,
-    )| {
+        Vec<&'a str>,
+    );
+    let lines = |(kind, id, retry, mut lines, ends): Block<'_>| {
         lines.extend(kind.map(|kind| format!("event:{kind}")));
         lines.extend(id.map(|id| format!("id: {id}")));
         lines.extend(retry.map(|retry| format!("retry: {retry}")));
@@ -294,11 +295,7 @@ fn blocks() -> impl Strategy<Value = Vec<u8>> {
             .zip(ends)
             .map(|(line, end)| format!("{line}{end}"));
         // As the line before it ends, for CR and LF would be one end.
-        block.collect::<String>()
-            + ends.last().unwrap_or(
-                &"
-",
-            )
+        block.collect::<String>() + ends.last().unwrap_or(&"\n")
     };
     let mark = prop_oneof![Just(""), Just("\u{feff}")];
     (mark, vec(block.prop_map(lines), 0..6))
@@ -325,7 +322,7 @@ proptest::proptest! {
     ) {
         let pieces: Vec<&[u8]> = bytes.chunks(size).collect();
         let whole = read_all(&mut SseParser::with_max(max), &[&bytes]);
-        prop_assert_eq!(read_all(&mut SseParser::with_max(max), &pieces), whole.clone());
+        prop_assert_eq!(&read_all(&mut SseParser::with_max(max), &pieces), &whole);
         for item in whole.into_iter().flatten() {
             let Item::Event(kind, data, _) = item else { continue };
             prop_assert!(!kind.is_empty() && data.len() <= max);

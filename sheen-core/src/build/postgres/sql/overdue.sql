@@ -1,4 +1,5 @@
 SELECT
+    c.now_ms,
     b.build_id,
     b.version_id,
     b.user_id,

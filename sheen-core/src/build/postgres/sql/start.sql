@@ -22,7 +22,7 @@ SELECT
     (r.build).created_ms,
     (r.build).updated_ms,
     (r.build).heartbeat_ms
-FROM sheen.build_start_v1(
+FROM sheen.build_start_v2(
     p_build => $1,
     p_version => $2,
     p_user => $3,

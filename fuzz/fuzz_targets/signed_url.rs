@@ -1,0 +1,4 @@
+//! See [`sheen_fuzz::signed_url`].
+#![cfg_attr(fuzzing, no_main)]
+
+sheen_fuzz::target!(signed_url);

@@ -1,0 +1,2 @@
+DROP FUNCTION sheen.revoke_v1(text, bigint);
+DROP TABLE sheen.revocations;

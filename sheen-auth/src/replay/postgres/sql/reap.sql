@@ -1,0 +1,1 @@
+SELECT sheen.replay_reap_v1($1) AS reaped

@@ -1,0 +1,30 @@
+SELECT
+    b.build_id,
+    b.version_id,
+    b.user_id,
+    b.project_id,
+    b.session_id,
+    b.kind,
+    b.allow_concurrent,
+    b.status,
+    b.token,
+    b.hold_id,
+    b.hold_seconds,
+    b.reason,
+    b.error,
+    b.preview_url,
+    b.seconds,
+    b.created_ms,
+    b.updated_ms,
+    b.heartbeat_ms
+FROM sheen.build_write_many_v1(
+    p_builds => $1,
+    p_statuses => $2,
+    p_tokens => $3,
+    p_heartbeats => $4,
+    p_not_before => $5,
+    p_statuses_after => $6,
+    p_tokens_after => $7,
+    p_reasons => $8,
+    p_errors => $9
+) AS b

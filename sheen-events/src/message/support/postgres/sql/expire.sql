@@ -1,0 +1,1 @@
+SELECT sheen.chat_log_expire_v1($1, $2) AS removed
