@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use crate::wiring::Wired;
 
 /// The longest that answers under way may take once everything else has stopped.
-const LAST_ANSWERS: Duration = Duration::from_millis(500);
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
 /// Serves until told to stop: running builds end as `CANCELLED`, readers hear of it, streams end,
 /// answers under way are finished.
@@ -34,11 +34,15 @@ pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> 
         told = told_to_stop() => told?,
     }
     tracing::info!("stopping");
-    if !wired.runner.shutdown().await {
+    // What either fails is told to streams before they end.
+    let (builds, recommendations) = tokio::join!(
+        wired.runner.shutdown(),
+        wired.recommender.shutdown(LAST_ANSWERS)
+    );
+    if !builds {
         tracing::warn!("a builder did not stop in time");
     }
-    // What it fails is told to streams before they end.
-    if !wired.recommender.shutdown(LAST_ANSWERS).await {
+    if !recommendations {
         tracing::warn!("recommendations did not stop in time");
     }
     wired.streams.shutdown();
