@@ -7,21 +7,23 @@ use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 use sheen_core::error::StoreError;
-use sheen_core::id::BuildId;
 use sheen_core::runtime::{BoxFuture, Sleep};
 use sheen_core::time::Clock;
 
 use super::body::EventStream;
 use super::resume::{Start, Wanted};
-use super::tail::{Need, Tail, Tails};
+use super::tail::{Means, Need, Tails};
 use super::types::{OpenOutcome, StreamConfig, StreamRequest};
 use super::viewer::Viewer;
 use crate::feed::seq_at;
 use crate::log::EventLog;
-use crate::wake::Wake;
+use crate::wake::{Listener, Wake};
 
 /// The terminal event reaches a viewer within this, whatever becomes of its wake-up.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So old may be what an opening stream is told, when nobody rang since.
+const HEALTHY_AGE: Duration = Duration::from_secs(1);
 
 /// The streams of a process. Clones are the same service.
 #[derive(Debug, Clone)]
@@ -61,6 +63,13 @@ impl StreamService {
         clock: Arc<dyn Clock>,
         config: StreamConfig,
     ) -> Self {
+        let tails = Tails::new(Means {
+            log: Arc::clone(&log),
+            clock: Arc::clone(&clock),
+            sleep: Arc::clone(&sleep),
+            page_size: config.page_size.max(1),
+            gap: config.gap,
+        });
         Self {
             shared: Arc::new(Shared {
                 log,
@@ -68,7 +77,7 @@ impl StreamService {
                 sleep,
                 clock,
                 config,
-                tails: Arc::default(),
+                tails: Arc::new(tails),
                 opened: AtomicU64::new(0),
                 active: AtomicUsize::new(0),
                 is_closing: AtomicBool::new(false),
@@ -102,34 +111,45 @@ impl StreamService {
             Ok(Wanted::After { seq, .. }) => seq,
             _ => 0,
         };
-        let log = &*self.shared.log;
-        let need = Need {
-            rings: listener.rings(),
-            after: None,
-            closing: false,
-        };
-        let read_at = self.shared.clock.monotonic();
-        let limit = self.shared.config.page_size.max(1);
-        let Some(page) = log.read(&build, guess, limit).await? else {
+        let tail = self.shared.tails.of(&build);
+        let batch = tail.opening(guess, self.need(&*listener)).await?;
+        let Some(batch) = batch.filter(|batch| batch.stream.user == user) else {
             return Ok(OpenOutcome::NotFound);
         };
-        if page.stream.user != user {
-            return Ok(OpenOutcome::NotFound);
-        }
         let has = match wanted {
             Err(_) => return Ok(OpenOutcome::CursorInvalid),
             Ok(Wanted::Unknown) => None,
             Ok(Wanted::After { seq, epoch }) => Some((seq, epoch)),
             Ok(Wanted::Instant(instant)) => {
-                Some((seq_at(log, &build, &page.stream, instant).await?, None))
+                let log = &*self.shared.log;
+                Some((seq_at(log, &build, &batch.stream, instant).await?, None))
             }
         };
-        let start = Start::decide(has, &page.stream);
-        let tail = permit.tail(&build);
-        let batch = tail.learn(guess, &page.events, &page.stream, read_at, need);
-        let mut viewer = Viewer::new(permit, build, (tail, listener), &start, &page.stream, batch);
+        let start = Start::decide(has, &batch.stream);
+        let mut viewer = Viewer::new(permit, build, (tail, listener), &start, batch);
         viewer.set_end(token_expires_at, abort_unfinished);
         Ok(OpenOutcome::Open(EventStream::new(viewer)))
+    }
+
+    /// An opening stream is told how the log stands now: since the last ring, where rings are known
+    /// to arrive, or else as it is read.
+    fn need(&self, listener: &dyn Listener) -> Need {
+        let Shared { wake, config, .. } = &*self.shared;
+        let age = if wake.is_healthy() {
+            HEALTHY_AGE
+        } else {
+            config.gap
+        };
+        Need {
+            rings: listener.rings(),
+            after: self.now().checked_sub(age),
+            closing: false,
+            opens: true,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
     }
 
     #[cfg(test)]
@@ -173,13 +193,6 @@ impl Permit {
         self.0.closing.listen()
     }
 
-    fn tail(&self, build: &BuildId) -> Arc<Tail> {
-        let Shared {
-            tails, log, clock, ..
-        } = &*self.0;
-        tails.of(build, log, clock, self.0.config.page_size.max(1))
-    }
-
     /// How old this stream may become: spread over 20 % of the maximum to either side, evenly and
     /// without chance, by the golden ratio's multiples (D12).
     pub(super) fn max_age(&self) -> Duration {
@@ -203,6 +216,15 @@ impl Permit {
 
     pub(super) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.0.sleep.sleep(duration)
+    }
+
+    /// Holds it for as long as a stream is silent before an abort.
+    pub(super) fn linger(self) -> BoxFuture<'static, ()> {
+        let sleep = self.sleep(self.config().abort_delay);
+        Box::pin(async move {
+            sleep.await;
+            drop(self);
+        })
     }
 
     pub(super) fn poll_interval(&self) -> Duration {

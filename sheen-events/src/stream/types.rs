@@ -18,6 +18,10 @@ pub struct StreamConfig {
     pub page_size: u32,
     /// The most streams open at once, 10,000. One more is refused; none is dropped for it.
     pub max_streams: usize,
+    /// The first wake-up is looked at at once and the next not before this time: 5 ms, and a 256th
+    /// more for each viewer of the build, at most ten times as much. So events that come faster
+    /// reach each viewer in one piece.
+    pub gap: Duration,
     /// How long a stream is silent before it ends as an [`Abort`]: 200 ms. HTTP servers drop what
     /// they hold and have not written when a body fails; a pause lets them write it.
     pub abort_delay: Duration,
@@ -32,6 +36,7 @@ impl Default for StreamConfig {
             keep_alive: Duration::from_secs(15),
             page_size: 256,
             max_streams: 10_000,
+            gap: Duration::from_millis(5),
             abort_delay: Duration::from_millis(200),
             max_age: Duration::from_secs(30 * 60),
         }
