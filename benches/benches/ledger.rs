@@ -21,12 +21,18 @@ use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
 use sqlx::{Connection, PgPool, Row};
-use testkit::{Durability, PostgresServer};
+use testkit::{Durability, PostgresServer, TestDatabase};
 use tokio::task::JoinSet;
+
+#[path = "sql/pgbench.rs"]
+mod pgbench;
+
+use pgbench::On;
 
 const ACCOUNTS: usize = 10_000;
 
 const ONE_ACCOUNT: &str = "one account";
+const MANY_ACCOUNTS: &str = "10,000 accounts";
 
 /// What a function of one statement would be, written by hand over the same tables.
 const BY_HAND: &str = "
@@ -63,6 +69,9 @@ enum Way {
     ForUpdate,
     /// The same in one statement.
     Function,
+    /// Both as `pgbench` drives them.
+    ForUpdatePgbench,
+    FunctionPgbench,
 }
 
 #[derive(Debug)]
@@ -88,6 +97,9 @@ impl Contestant {
                 .fetch_one(&self.pool)
                 .await
                 .expect("a call"),
+            Way::ForUpdatePgbench | Way::FunctionPgbench => {
+                unreachable!("pgbench drives itself")
+            }
         }
     }
 
@@ -264,9 +276,41 @@ async fn spread(contestants: &[Arc<Contestant>], round: usize, rates: &mut Rates
                 .collect();
             let rate = rate(contestant, callers, wishes).await;
             rates
-                .entry(("10,000 accounts", callers, contestant.way))
+                .entry((MANY_ACCOUNTS, callers, contestant.way))
                 .or_default()
                 .push(rate);
+        }
+    }
+}
+
+/// The hand-written ones without sqlx and tokio, on accounts of their own.
+async fn by_pgbench(
+    server: &PostgresServer,
+    database: &TestDatabase,
+    pool: &PgPool,
+    round: usize,
+    rates: &mut Rates,
+) {
+    let ways = [
+        (
+            Way::ForUpdatePgbench,
+            pgbench::for_update as fn(On<'_>) -> String,
+        ),
+        (Way::FunctionPgbench, pgbench::function),
+    ];
+    for (callers, (way, script)) in [1, 8, 64]
+        .into_iter()
+        .flat_map(|n| ways.map(|way| (n, way)))
+    {
+        let prefix = format!("hot{round}-{callers}-{way:?}");
+        fill(pool, &prefix, 1).await;
+        let (hot, spread) = (format!("{prefix}-0"), format!("z{way:?}"));
+        for (work, on) in [
+            (ONE_ACCOUNT, On::One(&hot)),
+            (MANY_ACCOUNTS, On::Spread(&spread)),
+        ] {
+            let rate = pgbench::rate(server, database, &script(on), callers, 1_500);
+            rates.entry((work, callers, way)).or_default().push(rate);
         }
     }
 }
@@ -282,6 +326,8 @@ fn tell(rates: &Rates) {
             Way::ForUpdate => "FOR UPDATE by hand",
             Way::Function if hot => "one function by hand",
             Way::Function => "floor: one function by hand",
+            Way::ForUpdatePgbench => "FOR UPDATE by hand, pgbench",
+            Way::FunctionPgbench => "one function by hand, pgbench",
         };
         Figure {
             work: &format!("reserves on {work}, fsync on"),
@@ -330,6 +376,9 @@ async fn run() {
             pool: pool.clone(),
         }));
     }
+    for way in [Way::ForUpdatePgbench, Way::FunctionPgbench] {
+        fill(&pool, &format!("z{way:?}"), ACCOUNTS).await;
+    }
     sqlx::raw_sql("VACUUM ANALYZE")
         .execute(&pool)
         .await
@@ -338,6 +387,7 @@ async fn run() {
     for round in 0..rounds.unwrap_or(5) {
         hot(&pool, &contestants, round, &mut rates).await;
         spread(&contestants, round, &mut rates).await;
+        by_pgbench(&server, &database, &pool, round, &mut rates).await;
     }
     tell(&rates);
     let audit = PgCreditStore::new(pool, policy)

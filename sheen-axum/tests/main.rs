@@ -5,6 +5,8 @@
 mod answer;
 #[path = "it/bad_input.rs"]
 mod bad_input;
+#[path = "it/batches.rs"]
+mod batches;
 #[path = "it/builds.rs"]
 mod builds;
 #[path = "it/codes.rs"]

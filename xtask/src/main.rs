@@ -16,7 +16,8 @@ usage: cargo xtask TASK
   test           install what is missing, then everything that must pass
   prove [NAME…]  the long proofs, all or those named
   bench [NAME…]  run the benchmarks and write what they measured into docs/performance.md, or
-                 run those named and show it
+                 run those named and show it; the name `page` writes the page from the figures
+                 there are and runs nothing
   contracts      write the clauses of every store into docs/contracts.md
 
 proofs:

@@ -4,8 +4,8 @@
 //! balance, no cap, no gift and no repeat. In batches, 64 of them are one call and one caller, which
 //! is cala at its best; its caller has to queue for it.
 //!
-//! `cargo bench --manifest-path benches/peers/Cargo.toml --bench ledger`; `SHEEN_BENCH_ROUNDS` (3)
-//! says how many rounds the medians are of.
+//! `cargo bench --manifest-path benches/peers/Cargo.toml --bench ledger`; `SHEEN_BENCH_ROUNDS` (3,
+//! at most 500) says how many rounds the medians are of.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -36,6 +36,8 @@ use testkit::{Durability, PostgresServer, TestDatabase};
 use tokio::task::JoinSet;
 
 const ACCOUNTS: usize = 10_000;
+/// With the hot account of each round: one of them cannot hold all rounds' reserves.
+const ALL: usize = ACCOUNTS + 500;
 const BATCH: usize = 64;
 const CODE: &str = "RESERVE";
 const ONE_ACCOUNT: &str = "reserves on one account beside cala-ledger, fsync on";
@@ -152,8 +154,8 @@ impl Cala {
         let template = template(journal);
         let created = ledger.tx_templates().create(template).await;
         created.expect("a template");
-        let mut accounts = Vec::with_capacity(ACCOUNTS + 1);
-        while accounts.len() <= ACCOUNTS {
+        let mut accounts = Vec::with_capacity(ALL);
+        while accounts.len() < ALL {
             let page: Vec<[AccountId; 2]> = (0..500)
                 .map(|_| [AccountId::new(), AccountId::new()])
                 .collect();
@@ -218,7 +220,7 @@ async fn sheen(database: &TestDatabase, name: &'static str, enabled: bool) -> Co
     for part in 0..16 {
         let store = Arc::clone(&store);
         fillers.spawn(async move {
-            for account in (part..=ACCOUNTS).step_by(16) {
+            for account in (part..ALL).step_by(16) {
                 let payment = PaymentId::parse(&format!("pay{account}")).expect("an id");
                 let seconds = Seconds::from_u32(1_000_000_000);
                 let purchase = Purchase::new(user(account), payment, seconds);
@@ -260,7 +262,7 @@ async fn rate(contestant: &Arc<Contestant>, callers: usize, wishes: Vec<Wish>) -
     f64::from(u32::try_from(count).expect("a count")) / seconds
 }
 
-/// Accounts from the second on, the k-th as often as 1/k.
+/// Accounts, the k-th as often as 1/k.
 struct Zipf {
     sums: Vec<f64>,
     dice: u64,
@@ -286,7 +288,7 @@ impl Zipf {
             .wrapping_add(1_442_695_040_888_963_407);
         let random = f64::from(u32::try_from(self.dice >> 32).expect("32 bits"));
         let at = random / f64::from(u32::MAX) * self.sums[self.sums.len() - 1];
-        1 + self.sums.partition_point(|sum| *sum < at).min(ACCOUNTS - 1)
+        self.sums.partition_point(|sum| *sum < at).min(ACCOUNTS - 1)
     }
 }
 
@@ -294,6 +296,7 @@ type Rates = BTreeMap<(&'static str, usize, &'static str), Vec<f64>>;
 
 async fn round(
     contestants: &[Arc<Contestant>],
+    hot: usize,
     zipf: &mut Zipf,
     number: &mut usize,
     rates: &mut Rates,
@@ -309,7 +312,11 @@ async fn round(
                 let count = if callers == 1 { 500 } else { 1_600 };
                 let wishes = (0..count).map(|_| {
                     *number += 1;
-                    let account = if work == ONE_ACCOUNT { 0 } else { zipf.next() };
+                    let account = if work == ONE_ACCOUNT {
+                        hot
+                    } else {
+                        zipf.next()
+                    };
                     Wish {
                         account,
                         number: *number,
@@ -341,8 +348,8 @@ async fn run() {
         Arc::new(Contestant::CalaInBatches(cala)),
     ];
     let (mut zipf, mut number, mut rates) = (Zipf::new(), 0, Rates::new());
-    for _ in 0..rounds {
-        round(&contestants, &mut zipf, &mut number, &mut rates).await;
+    for hot in ACCOUNTS..ALL.min(ACCOUNTS + rounds) {
+        round(&contestants, hot, &mut zipf, &mut number, &mut rates).await;
     }
     for ((work, callers, series), rates) in &rates {
         Figure {

@@ -4,8 +4,9 @@ use async_trait::async_trait;
 use redb::{ReadableTable as _, TableDefinition};
 use sheen_core::build::{
     BeatOutcome, Build, BuildReader, BuildStore, Change, Claimed, Finish, FinishDecision,
-    FinishOutcome, NewBuild, Queued, StartDecision, StartOutcome, StartState, Status, check_batch,
-    deadline, decide_beat, decide_claim, decide_files, decide_finish, decide_reap, decide_start,
+    FinishOutcome, NewBuild, ProjectLatest, Queued, StartDecision, StartOutcome, StartState,
+    Status, check_batch, deadline, decide_beat, decide_claim, decide_files, decide_finish,
+    decide_reap, decide_start,
 };
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::files::FileSet;
@@ -297,13 +298,14 @@ impl BuildReader for RedbStore {
             .await
     }
 
-    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<Build>, StoreError> {
+    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<ProjectLatest>, StoreError> {
         let projects = projects.to_vec();
         self.step(move |step| {
             let mut latest = Vec::new();
-            for project in &projects {
-                if let Some(project) = step.project(project)? {
-                    latest.push(step.indexed(project.latest.as_str())?.build());
+            for id in projects {
+                if let Some(project) = step.project(&id)? {
+                    let build = step.indexed(project.latest.as_str())?.build();
+                    latest.push(ProjectLatest::new(id, project.owner, Some(build)));
                 }
             }
             Ok(latest)

@@ -80,8 +80,9 @@ async fn b1_starts_of_three_processes_at_once_are_one_build() {
         assert_eq!(starts.active, starts.started);
         let project = [ProjectId::parse(&project).unwrap()];
         let latest = crew.builds.latest(&project).await.unwrap();
+        let latest = latest[0].build.as_ref().unwrap();
         assert_eq!(
-            Some(latest[0].id.as_str()),
+            Some(latest.id.as_str()),
             starts.started.first().map(|id| &**id)
         );
         let builds = crew.count("SELECT count(*) FROM sheen.builds").await;
@@ -171,8 +172,9 @@ async fn b7_a_killed_process_loses_its_build_and_nothing_else() {
         .latest(&[ProjectId::parse("salon").unwrap()])
         .await
         .unwrap();
-    assert!(next.started.contains(latest[0].id.as_str()));
-    assert_eq!(latest[0].status, Status::Queued);
+    let latest = latest[0].build.as_ref().unwrap();
+    assert!(next.started.contains(latest.id.as_str()));
+    assert_eq!(latest.status, Status::Queued);
 }
 
 /// What the members of a loaded crew told.

@@ -25,8 +25,8 @@ use sheen_events::stream::StreamService;
 use sheen_events::timing::TimingRecorder;
 
 use super::{
-    billing, builds, credits, estimates, events, messages, recommendations, start, suggestions,
-    timings,
+    batch, billing, builds, credits, estimates, events, messages, recommendations, start,
+    suggestions, timings,
 };
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
@@ -35,7 +35,7 @@ use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
-use crate::signature::{FailureLimit, START_BODY_LIMIT, SignatureLayer};
+use crate::signature::{BODY_LIMIT, FailureLimit, START_BODY_LIMIT, SignatureLayer};
 use crate::timing::ServerTimingLayer;
 
 /// What the routes stand on.
@@ -170,11 +170,13 @@ fn keyed(app: &App) -> Routes {
             Arc::clone(&app.sleep),
         )
     };
-    let under = |routes: Routes, rule, class| {
+    let within = |routes: Routes, rule, class, limit| {
         limited(app, class, routes.route_layer(layer()))
             .route_layer(from_fn_with_state(preparing(app, rule), prepare))
-            .route_layer(signed(app))
+            .route_layer(signed(app).body_limit(limit))
     };
+    let under = |routes, rule, class| within(routes, rule, class, BODY_LIMIT);
+    let of_starts = Router::new().route("/v1/builds/batch", once::post(batch::start));
     let named = Router::new()
         .route("/v1/builds/{buildId}/cancel", once::post(builds::cancel))
         .route(
@@ -205,6 +207,12 @@ fn keyed(app: &App) -> Routes {
             UserRule::Reservation,
             RouteClass::Named,
         ))
+        .merge(within(
+            of_starts,
+            UserRule::Named,
+            RouteClass::Named,
+            START_BODY_LIMIT,
+        ))
         .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
         .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
 }
@@ -212,6 +220,7 @@ fn keyed(app: &App) -> Routes {
 fn reads(app: &App) -> Routes {
     let mut named = Router::new()
         .route("/v1/builds/{buildId}", get(builds::read))
+        .route("/v1/projects/batch", get(builds::latest))
         .route("/v1/projects/{projectId}/messages", get(messages::page));
     if app.recommendations.is_some() {
         let path = "/v1/projects/{projectId}/recommendations";

@@ -10,7 +10,7 @@ use sheen_auth::token::ViewerTokens;
 use sheen_core::build::FinishOutcome;
 use sheen_core::error::{Code, Fields};
 use sheen_core::id::{BuildId, ProjectId, UserId};
-use sheen_core::wire::{BuildAnswer, ViewerTokenAnswer};
+use sheen_core::wire::{BuildAnswer, ProjectItem, ProjectsAnswer, ViewerTokenAnswer};
 use tracing::Span;
 
 use super::answer::json;
@@ -55,6 +55,20 @@ pub(super) async fn read(State(app): State<Arc<App>>, call: Call) -> Result<Whol
     let found = found.ok_or_else(Problem::not_found)?;
     note_project(&found.build.project);
     json(StatusCode::OK, &BuildAnswer::from(&found.build))
+}
+
+/// The latest build of each of the user's projects that was asked about.
+pub(super) async fn latest(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {
+    let mut fields = Fields::new();
+    let user = call.user_or_note(&mut fields);
+    let asked = call.query.one("ids")?;
+    let projects = ProjectsAnswer::read_ids(asked.unwrap_or_default(), &mut fields);
+    fields.finish()?;
+    let user = user.ok_or_else(|| Problem::new(Code::Internal))?;
+    let found = app.worker.latest_builds(&user, &projects);
+    let found = call.timing.store(found).await?;
+    let projects = found.iter().map(ProjectItem::from).collect();
+    json(StatusCode::OK, &ProjectsAnswer { projects })
 }
 
 pub(super) async fn cancel(State(app): State<Arc<App>>, call: Call) -> Result<Whole, Problem> {

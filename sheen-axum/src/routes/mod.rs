@@ -2,6 +2,7 @@
 
 mod answer;
 mod app;
+mod batch;
 mod billing;
 mod builds;
 mod credits;

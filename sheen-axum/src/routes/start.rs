@@ -8,7 +8,6 @@ use http::request::Parts;
 use sheen::admission::{AdmitOutcome, Admitted, KeyedCall, Render};
 use sheen::worker::Start;
 use sheen_core::build::{BuildInput, BuildKind};
-use sheen_core::error::{Code, Fields};
 use sheen_core::files::FileSet;
 use sheen_core::id::UserId;
 use sheen_core::idempotency::{BeginOutcome, StoredAnswer, StoredAnswerError};
@@ -50,28 +49,50 @@ async fn start(
     app: &App,
     kind: BuildKind,
     mut call: Call,
-    parts: Parts,
+    mut parts: Parts,
 ) -> Result<Response, Problem> {
-    let mut fields = Fields::new();
-    let user = call.user_or_note(&mut fields);
     let keyed = keyed_call(&call, &parts)?;
-    let (user, wish, permit) = match permitted(user, call.read_into(&mut fields), fields) {
+    let wish = call.read();
+    // The body is in the wish now.
+    parts.extensions.remove::<BufferedBody>();
+    let asked = Asked { kind, keyed, wish };
+    answer(app, &call, asked, &parts).await
+}
+
+/// A start as it was asked for.
+pub(super) struct Asked {
+    pub(super) kind: BuildKind,
+    pub(super) keyed: Option<KeyedCall>,
+    /// Whose it is and what it says, or what is wrong with it.
+    pub(super) wish: Result<(UserId, StartRequest), Problem>,
+}
+
+/// The answer to one start of a call with these `parts`.
+pub(super) async fn answer(
+    app: &App,
+    call: &Call,
+    asked: Asked,
+    parts: &Parts,
+) -> Result<Response, Problem> {
+    let Asked { kind, keyed, wish } = asked;
+    let permitted = wish.and_then(|(user, wish)| {
+        let permit = permit(wish.mode, wish.confirmed)?;
+        Ok((user, wish, permit))
+    });
+    let (user, wish, permit) = match permitted {
         Ok(permitted) => permitted,
-        Err(problem) => return refuse_or_reused(app, &call, keyed, problem).await,
+        Err(problem) => return refuse_or_reused(app, call, keyed, problem).await,
     };
     note_project(&wish.project);
     if kind == BuildKind::Update {
         // Whose project it is the admission finds out; that there is one is an update's to ask.
         let owner = call.timing.store(app.worker.owner(&wish.project)).await?;
         if owner.is_none() {
-            return refuse_or_reused(app, &call, keyed, Problem::not_found()).await;
+            return refuse_or_reused(app, call, keyed, Problem::not_found()).await;
         }
     }
-    let start = start_of(kind, user, wish, keyed, &parts);
-    let patience = Patience::of(&parts.headers);
-    // The body is in the build's input now.
-    drop(parts);
-    admit(app, &call, permit, start, patience).await
+    let start = start_of(kind, user, wish, keyed, parts);
+    admit(app, call, permit, start, Patience::of(&parts.headers)).await
 }
 
 fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> {
@@ -87,17 +108,6 @@ fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> 
     let hash = call.caller.body_sha256();
     let fingerprint = fingerprint_of(&parts.method, uri, &body, hash)?;
     Ok(Some(KeyedCall::new(scope, key, fingerprint)))
-}
-
-fn permitted(
-    user: Option<UserId>,
-    wish: Option<StartRequest>,
-    fields: Fields,
-) -> Result<(UserId, StartRequest, BuildPermit), Problem> {
-    fields.finish()?;
-    let (user, wish) = user.zip(wish).ok_or_else(|| Problem::new(Code::Internal))?;
-    let permit = permit(wish.mode, wish.confirmed)?;
-    Ok((user, wish, permit))
 }
 
 /// A key that was used for another call is told before wrong fields, plan mode and ownership are.

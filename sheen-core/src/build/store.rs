@@ -5,7 +5,8 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::types::{
-    BeatOutcome, Build, Claimed, Finish, FinishOutcome, NewBuild, Queued, StartOutcome,
+    BeatOutcome, Build, Claimed, Finish, FinishOutcome, NewBuild, ProjectLatest, Queued,
+    StartOutcome,
 };
 use crate::error::StoreError;
 use crate::files::FileSet;
@@ -100,7 +101,7 @@ pub trait BuildStore: Debug + Send + Sync + 'static {
 /// 3. **R3** `overdue` lists builds whose deadline has passed by the store's clock, oldest
 ///    deadline first, at most `limit`.
 /// 4. **R4** `latest` answers in the order asked, leaves out what does not exist, and takes the
-///    build admitted last.
+///    build admitted last; a project that is owned and had no build yet is there without one.
 /// 5. **R5** `project_files` is what the last started build made the project's files.
 #[async_trait]
 pub trait BuildReader: Debug + Send + Sync + 'static {
@@ -120,11 +121,11 @@ pub trait BuildReader: Debug + Send + Sync + 'static {
         session: &BuildSessionId,
     ) -> Result<Option<Queued>, StoreError>;
 
-    /// The latest build of each of `projects` that exists.
+    /// Each of `projects` that has an owner, with its latest build (R4).
     ///
     /// # Errors
     /// When the store fails.
-    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<Build>, StoreError>;
+    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<ProjectLatest>, StoreError>;
 
     /// Who owns `project`, if anyone does.
     ///

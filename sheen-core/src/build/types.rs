@@ -364,6 +364,30 @@ impl Queued {
     }
 }
 
+/// A project, whose it is, and its latest build.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ProjectLatest {
+    /// The project.
+    pub project: ProjectId,
+    /// Whose it is.
+    pub owner: UserId,
+    /// The build admitted last; `None` where the project is owned and had none yet.
+    pub build: Option<Build>,
+}
+
+impl ProjectLatest {
+    /// `owner`'s `project` with its latest build.
+    #[must_use]
+    pub const fn new(project: ProjectId, owner: UserId, build: Option<Build>) -> Self {
+        Self {
+            project,
+            owner,
+            build,
+        }
+    }
+}
+
 /// What came of a heartbeat.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::build::{Build, FailureReason, Status};
+use crate::build::{Build, FailureReason, ProjectLatest, Status};
+use crate::error::Fields;
 use crate::id::{BuildId, BuildSessionId, ProjectId, VersionId};
 use crate::seconds::Seconds;
 use crate::time::Timestamp;
@@ -70,5 +71,63 @@ impl std::fmt::Debug for ViewerTokenAnswer {
         f.debug_struct("ViewerTokenAnswer")
             .field("expires_at", &self.expires_at)
             .finish_non_exhaustive()
+    }
+}
+
+/// A project in the answer to `GET /v1/projects/batch`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct ProjectItem {
+    /// The project.
+    pub project_id: ProjectId,
+    /// The build admitted last; `null` before the first one.
+    pub latest_build: Option<BuildAnswer>,
+}
+
+impl From<&ProjectLatest> for ProjectItem {
+    fn from(found: &ProjectLatest) -> Self {
+        Self {
+            project_id: found.project.clone(),
+            latest_build: found.build.as_ref().map(BuildAnswer::from),
+        }
+    }
+}
+
+/// The answer to `GET /v1/projects/batch?ids=a,b`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[expect(clippy::exhaustive_structs, reason = "the wire fixes its fields")]
+pub struct ProjectsAnswer {
+    /// In the order they were asked for, unknown ones and other people's left out.
+    pub projects: Vec<ProjectItem>,
+}
+
+impl ProjectsAnswer {
+    /// How many projects one call may ask about.
+    pub const MAX_PROJECTS: usize = 100;
+
+    /// Reads the parameter `ids`: one to [`MAX_PROJECTS`](Self::MAX_PROJECTS) ids with commas
+    /// between them. What is wrong is noted in `fields`.
+    pub fn read_ids(ids: &str, fields: &mut Fields) -> Vec<ProjectId> {
+        if ids.is_empty() {
+            fields.refuse("ids", "required", "is required");
+            return Vec::new();
+        }
+        if ids.split(',').nth(Self::MAX_PROJECTS).is_some() {
+            let message = format!("must be at most {} ids", Self::MAX_PROJECTS);
+            fields.refuse("ids", "too_many", message);
+            return Vec::new();
+        }
+        let mut read = Vec::new();
+        for (index, id) in ids.split(',').enumerate() {
+            match ProjectId::parse(id) {
+                Ok(id) => read.push(id),
+                Err(error) => {
+                    fields.refuse(format!("ids[{index}]"), error.code(), error.to_string());
+                }
+            }
+        }
+        read
     }
 }

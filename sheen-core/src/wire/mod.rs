@@ -25,6 +25,7 @@
 //! ]);
 //! ```
 
+mod batch;
 mod billing;
 mod builds;
 mod credits;
@@ -39,11 +40,12 @@ mod suggestions;
 mod tests;
 mod timings;
 
+pub use batch::{BatchMember, BatchStartRequest};
 pub use billing::{
     BalanceAnswer, BalanceItem, BatchBalanceAnswer, BatchBalanceRequest, CheckSufficientAnswer,
     CheckSufficientRequest, CreditAnswer, CreditRequest, HistoryAnswer, HistoryItem, PackageHint,
 };
-pub use builds::{BuildAnswer, ViewerTokenAnswer};
+pub use builds::{BuildAnswer, ProjectItem, ProjectsAnswer, ViewerTokenAnswer};
 pub use credits::{
     BalanceFigures, CommitAnswer, CommitRequest, ReleaseAnswer, ReleaseRequest, ReserveAnswer,
     ReserveRequest, UsageFigures,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -19,17 +19,16 @@ pub struct EventStream {
 }
 
 enum Step {
-    Idle(Box<Viewer>),
-    Running(BoxFuture<'static, (Box<Viewer>, Turn)>),
+    Running(Box<Viewer>),
     /// An error follows, but a server drops with it what it has not yet written.
-    Lingering(Box<Viewer>, BoxFuture<'static, ()>, Ended),
+    Lingering(BoxFuture<'static, ()>, Ended),
     Done,
 }
 
 impl EventStream {
     pub(super) fn new(viewer: Viewer) -> Self {
         Self {
-            step: Step::Idle(Box::new(viewer)),
+            step: Step::Running(Box::new(viewer)),
             ended: None,
         }
     }
@@ -40,41 +39,16 @@ impl EventStream {
         self.ended
     }
 
-    fn take_turn(
-        &mut self,
-        viewer: Box<Viewer>,
-        turn: Turn,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Abort>>> {
-        match turn {
-            Turn::Frames(bytes) => {
-                self.step = Step::Idle(viewer);
-                Poll::Ready(Some(Ok(bytes)))
+    fn end(&mut self, ended: Ended) {
+        self.step = match std::mem::replace(&mut self.step, Step::Done) {
+            Step::Running(viewer) if viewer.aborts(ended) => {
+                Step::Lingering(viewer.linger(), ended)
             }
-            Turn::End(ended) if viewer.aborts(ended) => {
-                let linger = viewer.linger();
-                self.linger(viewer, linger, ended, cx)
-            }
-            Turn::End(ended) => {
-                self.ended = Some(ended);
-                Poll::Ready(None)
-            }
+            _ => Step::Done,
+        };
+        if matches!(self.step, Step::Done) {
+            self.ended = Some(ended);
         }
-    }
-
-    fn linger(
-        &mut self,
-        viewer: Box<Viewer>,
-        mut linger: BoxFuture<'static, ()>,
-        ended: Ended,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Bytes, Abort>>> {
-        if linger.as_mut().poll(cx).is_pending() {
-            self.step = Step::Lingering(viewer, linger, ended);
-            return Poll::Pending;
-        }
-        self.ended = Some(ended);
-        Poll::Ready(Some(Err(Abort::new(ended))))
     }
 }
 
@@ -91,26 +65,20 @@ impl Stream for EventStream {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
-        let mut running = match std::mem::replace(&mut this.step, Step::Done) {
-            Step::Done => return Poll::Ready(None),
-            Step::Lingering(viewer, linger, ended) => {
-                return this.linger(viewer, linger, ended, cx);
-            }
-            Step::Running(running) => running,
-            // What is at hand needs no future: catching up allocates per page, not per chunk.
-            Step::Idle(mut viewer) => match viewer.at_hand() {
-                Some(turn) => return this.take_turn(viewer, turn, cx),
-                None => Box::pin(async move {
-                    let turn = viewer.turn().await;
-                    (viewer, turn)
-                }),
-            },
-        };
-        match running.as_mut().poll(cx) {
-            Poll::Ready((viewer, turn)) => this.take_turn(viewer, turn, cx),
-            Poll::Pending => {
-                this.step = Step::Running(running);
-                Poll::Pending
+        loop {
+            match &mut this.step {
+                Step::Done => return Poll::Ready(None),
+                Step::Running(viewer) => match ready!(viewer.poll_turn(cx)) {
+                    Turn::Frames(bytes) => return Poll::Ready(Some(Ok(bytes))),
+                    Turn::End(ended) => this.end(ended),
+                },
+                Step::Lingering(linger, ended) => {
+                    ready!(linger.as_mut().poll(cx));
+                    let ended = *ended;
+                    this.step = Step::Done;
+                    this.ended = Some(ended);
+                    return Poll::Ready(Some(Err(Abort::new(ended))));
+                }
             }
         }
     }

@@ -10,7 +10,10 @@
 //! 5. A comment every 15 s when idle, also beside a slow read.
 //! 6. A viewer holds one page of events at most, whatever the backlog. A full service refuses the
 //!    next viewer and drops none.
-//! 7. A shutdown ends a stream after what the log has by then, or after 2 s.
+//! 7. The viewers of a build share what is read of its log: a frame is encoded once, and a wake-up
+//!    is one read, however many they are; wake-ups that come faster share one.
+//! 8. A stream ends after about 30 minutes, to be opened again; those opened together, apart.
+//! 9. A shutdown ends a stream after what the log has by then, or after 2 s.
 //!
 //! There are no HTTP types here: [`EventStream`] is a `futures_core::Stream` of bytes, and an
 //! [`Abort`] as its last item asks for a connection closed without its final chunk. It comes
@@ -73,6 +76,8 @@ mod body;
 mod encode;
 mod resume;
 mod service;
+mod shelf;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod types;

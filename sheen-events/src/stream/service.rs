@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
@@ -12,14 +12,18 @@ use sheen_core::time::Clock;
 
 use super::body::EventStream;
 use super::resume::{Start, Wanted};
+use super::tail::{Means, Need, Tails};
 use super::types::{OpenOutcome, StreamConfig, StreamRequest};
 use super::viewer::Viewer;
 use crate::feed::seq_at;
 use crate::log::EventLog;
-use crate::wake::Wake;
+use crate::wake::{Listener, Wake};
 
 /// The terminal event reaches a viewer within this, whatever becomes of its wake-up.
 const MAX_POLL_INTERVAL: Duration = Duration::from_secs(5);
+
+/// So old may be what an opening stream is told, when nobody rang since.
+const HEALTHY_AGE: Duration = Duration::from_secs(1);
 
 /// The streams of a process. Clones are the same service.
 #[derive(Debug, Clone)]
@@ -33,6 +37,8 @@ pub(super) struct Shared {
     sleep: Arc<dyn Sleep>,
     clock: Arc<dyn Clock>,
     config: StreamConfig,
+    tails: Arc<Tails>,
+    opened: AtomicU64,
     active: AtomicUsize,
     is_closing: AtomicBool,
     closing: Event,
@@ -57,6 +63,13 @@ impl StreamService {
         clock: Arc<dyn Clock>,
         config: StreamConfig,
     ) -> Self {
+        let tails = Tails::new(Means {
+            log: Arc::clone(&log),
+            clock: Arc::clone(&clock),
+            sleep: Arc::clone(&sleep),
+            page_size: config.page_size.max(1),
+            gap: config.gap,
+        });
         Self {
             shared: Arc::new(Shared {
                 log,
@@ -64,6 +77,8 @@ impl StreamService {
                 sleep,
                 clock,
                 config,
+                tails: Arc::new(tails),
+                opened: AtomicU64::new(0),
                 active: AtomicUsize::new(0),
                 is_closing: AtomicBool::new(false),
                 closing: Event::new(),
@@ -96,26 +111,50 @@ impl StreamService {
             Ok(Wanted::After { seq, .. }) => seq,
             _ => 0,
         };
-        let log = &*self.shared.log;
-        let limit = self.shared.config.page_size.max(1);
-        let Some(page) = log.read(&build, guess, limit).await? else {
+        let tail = self.shared.tails.of(&build);
+        let batch = tail.opening(guess, self.need(&*listener)).await?;
+        let Some(batch) = batch.filter(|batch| batch.stream.user == user) else {
             return Ok(OpenOutcome::NotFound);
         };
-        if page.stream.user != user {
-            return Ok(OpenOutcome::NotFound);
-        }
         let has = match wanted {
             Err(_) => return Ok(OpenOutcome::CursorInvalid),
             Ok(Wanted::Unknown) => None,
             Ok(Wanted::After { seq, epoch }) => Some((seq, epoch)),
             Ok(Wanted::Instant(instant)) => {
-                Some((seq_at(log, &build, &page.stream, instant).await?, None))
+                let log = &*self.shared.log;
+                Some((seq_at(log, &build, &batch.stream, instant).await?, None))
             }
         };
-        let start = Start::decide(has, &page.stream);
-        let mut viewer = Viewer::new(permit, build, listener, &start, page);
+        let start = Start::decide(has, &batch.stream);
+        let mut viewer = Viewer::new(permit, build, (tail, listener), &start, batch);
         viewer.set_end(token_expires_at, abort_unfinished);
         Ok(OpenOutcome::Open(EventStream::new(viewer)))
+    }
+
+    /// An opening stream is told how the log stands now: since the last ring, where rings are known
+    /// to arrive, or else as it is read.
+    fn need(&self, listener: &dyn Listener) -> Need {
+        let Shared { wake, config, .. } = &*self.shared;
+        let age = if wake.is_healthy() {
+            HEALTHY_AGE
+        } else {
+            config.gap
+        };
+        Need {
+            rings: listener.rings(),
+            after: self.now().checked_sub(age),
+            closing: false,
+            opens: true,
+        }
+    }
+
+    fn now(&self) -> Duration {
+        self.shared.clock.monotonic()
+    }
+
+    #[cfg(test)]
+    pub(super) fn tails(&self) -> usize {
+        self.shared.tails.len()
     }
 
     /// How many streams are open.
@@ -154,8 +193,17 @@ impl Permit {
         self.0.closing.listen()
     }
 
-    pub(super) fn log(&self) -> Arc<dyn EventLog> {
-        Arc::clone(&self.0.log)
+    /// How old this stream may become: spread over 20 % of the maximum to either side, evenly and
+    /// without chance, by the golden ratio's multiples (D12).
+    pub(super) fn max_age(&self) -> Duration {
+        const GOLDEN: u32 = 2_654_435_769;
+        let number = self.0.opened.fetch_add(1, Ordering::SeqCst);
+        let part = u32::try_from(number & 0xffff_ffff)
+            .unwrap_or(0)
+            .wrapping_mul(GOLDEN);
+        let age = self.0.config.max_age;
+        let spread = age.mul_f64(0.4 * f64::from(part) / f64::from(u32::MAX));
+        age.mul_f64(0.8).saturating_add(spread)
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -168,6 +216,15 @@ impl Permit {
 
     pub(super) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
         self.0.sleep.sleep(duration)
+    }
+
+    /// Holds it for as long as a stream is silent before an abort.
+    pub(super) fn linger(self) -> BoxFuture<'static, ()> {
+        let sleep = self.sleep(self.config().abort_delay);
+        Box::pin(async move {
+            sleep.await;
+            drop(self);
+        })
     }
 
     pub(super) fn poll_interval(&self) -> Duration {

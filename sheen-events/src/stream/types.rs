@@ -18,9 +18,16 @@ pub struct StreamConfig {
     pub page_size: u32,
     /// The most streams open at once, 10,000. One more is refused; none is dropped for it.
     pub max_streams: usize,
+    /// The first wake-up is looked at at once and the next not before this time: 5 ms, and a 256th
+    /// more for each viewer of the build, at most ten times as much. So events that come faster
+    /// reach each viewer in one piece.
+    pub gap: Duration,
     /// How long a stream is silent before it ends as an [`Abort`]: 200 ms. HTTP servers drop what
     /// they hold and have not written when a body fails; a pause lets them write it.
     pub abort_delay: Duration,
+    /// How old a stream becomes before it ends, to be opened again: 30 min, a fifth less or more,
+    /// so that streams that were opened together do not end together.
+    pub max_age: Duration,
 }
 
 impl Default for StreamConfig {
@@ -29,7 +36,9 @@ impl Default for StreamConfig {
             keep_alive: Duration::from_secs(15),
             page_size: 256,
             max_streams: 10_000,
+            gap: Duration::from_millis(5),
             abort_delay: Duration::from_millis(200),
+            max_age: Duration::from_secs(30 * 60),
         }
     }
 }
@@ -111,6 +120,8 @@ pub enum Ended {
     Closed,
     /// The viewer's token ended; a new one goes on at the cursor.
     TokenExpired,
+    /// It has lived as long as a stream may; its reader goes on with another.
+    Aged,
     /// The process ends, and the build is not known to be over.
     ShuttingDown,
     /// The log could not be read, or is no longer the one that was begun. The viewer comes back

@@ -1,29 +1,33 @@
 //! One viewer of a stream: listen, read, send, wait.
 
 use std::fmt;
-use std::future::{Future, poll_fn};
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use event_listener::EventListener;
 use sheen_core::error::StoreError;
 use sheen_core::id::{BuildId, BuildSessionId};
 use sheen_core::runtime::BoxFuture;
 use sheen_core::time::Timestamp;
 
-use super::encode::{Control, comment, encode_frame};
+use super::encode::{Control, comment};
 use super::resume::Start;
 use super::service::Permit;
+use super::shelf::Frames;
+use super::tail::{Batch, Look, Need, Tail};
 use super::types::Ended;
 use crate::feed::Cursor;
-use crate::log::{Event, Page};
 use crate::wake::Listener;
 
 /// A chunk is sent once it has so many bytes; the event that passes it is the last in.
 const CHUNK: usize = 32 * 1024;
 /// So many reads may fail one after another before the viewer is sent away to come back.
 const MAX_FAILURES: u32 = 3;
+/// Room for the first frame and the one after it.
+const CONNECTION: usize = 512;
 
 /// So long after a shutdown a viewer is still told what the log has; then it ends, however slow the
 /// log or the viewer is.
@@ -36,13 +40,13 @@ pub(super) enum Turn {
     End(Ended),
 }
 
-enum Woken {
-    Read(Result<Option<Page>, StoreError>),
-    Rung,
-    Other,
-}
+type Reading = BoxFuture<'static, Result<Option<Batch>, StoreError>>;
 
-type Reading = BoxFuture<'static, Result<Option<Page>, StoreError>>;
+/// A sleep that is kept from wait to wait: what is due later than it ends needs no other.
+struct Timer {
+    ends_at: Duration,
+    sleep: BoxFuture<'static, ()>,
+}
 
 pub(super) struct Viewer {
     permit: Permit,
@@ -51,11 +55,10 @@ pub(super) struct Viewer {
     epoch: u64,
     token_expires_at: Option<Timestamp>,
     abort_unfinished: bool,
-    listener: Box<dyn Listener>,
     /// Frames that are ready: at first the connection's.
     out: BytesMut,
     /// Events read and not yet sent.
-    pending: std::vec::IntoIter<Event>,
+    pending: Frames,
     /// The seq sent last, or where the stream begins.
     position: u64,
     /// The seq the viewer has: behind `position` only while nothing was sent after a gap or reset.
@@ -70,6 +73,10 @@ pub(super) struct Viewer {
     reading: Option<Reading>,
     /// Whether the log is to be read as soon as nothing is pending.
     look: bool,
+    /// Rung so soon after a read that the next is only then, on the monotonic clock.
+    later: Option<Duration>,
+    /// On the monotonic clock: when the stream is too old.
+    aged_at: Duration,
     failures: u32,
     /// On the monotonic clock: when to look again whether rung or not, and to send a comment.
     look_at: Duration,
@@ -77,6 +84,12 @@ pub(super) struct Viewer {
     /// Set by a shutdown, on the monotonic clock: until then what the log has is sent.
     last_words: Option<Duration>,
     ending: Option<Ended>,
+    timer: Option<Timer>,
+    closing: Option<EventListener>,
+    tail: Arc<Tail>,
+    /// After all that holds the tail, and so dropped after it: while a tail lives its rings are
+    /// counted on.
+    listener: Box<dyn Listener>,
 }
 
 impl fmt::Debug for Viewer {
@@ -89,16 +102,16 @@ impl fmt::Debug for Viewer {
 }
 
 impl Viewer {
-    /// A viewer whose stream begins at `start`, as decided from `page`.
+    /// A viewer whose stream begins at `start`, as decided from `batch`.
     pub(super) fn new(
         permit: Permit,
         build: BuildId,
-        listener: Box<dyn Listener>,
+        (tail, listener): (Arc<Tail>, Box<dyn Listener>),
         start: &Start,
-        page: Page,
+        batch: Batch,
     ) -> Self {
-        let Page { events, stream } = page;
-        let mut out = BytesMut::new();
+        let stream = Arc::clone(&batch.stream);
+        let mut out = BytesMut::with_capacity(CONNECTION);
         let control = Control {
             session: &stream.session,
             seq: start.delivered,
@@ -106,13 +119,12 @@ impl Viewer {
         control.connection(start, &stream, &mut out);
         let mut viewer = Self {
             build,
-            session: stream.session,
+            session: stream.session.clone(),
             epoch: stream.epoch,
             token_expires_at: None,
             abort_unfinished: false,
-            listener,
             out,
-            pending: Vec::new().into_iter(),
+            pending: Frames::default(),
             position: start.after,
             delivered: start.delivered,
             backlog: stream.head,
@@ -121,16 +133,23 @@ impl Viewer {
             closed: stream.closed,
             reading: None,
             look: true,
+            later: None,
+            aged_at: permit.clock().monotonic() + permit.max_age(),
             failures: 0,
             look_at: Duration::ZERO,
             comment_at: Duration::ZERO,
             last_words: None,
             ending: None,
+            timer: None,
+            closing: None,
             permit,
+            tail,
+            listener,
         };
         // A page read from elsewhere (before a reset) is read again from the right place.
-        if events.first().is_none_or(|e| e.seq == start.after + 1) {
-            viewer.hold(events);
+        let next = batch.frames.next().unwrap_or(stream.head + 1);
+        if next == start.after + 1 {
+            viewer.hold(batch);
         }
         viewer
     }
@@ -143,63 +162,97 @@ impl Viewer {
     pub(super) const fn aborts(&self, ended: Ended) -> bool {
         match ended {
             Ended::Closed => false,
-            Ended::TokenExpired | Ended::ShuttingDown => self.abort_unfinished,
+            Ended::TokenExpired | Ended::Aged | Ended::ShuttingDown => self.abort_unfinished,
             Ended::Interrupted => true,
         }
     }
 
-    /// The wait between the last frame and an abort.
-    pub(super) fn linger(&self) -> BoxFuture<'static, ()> {
-        self.permit.sleep(self.permit.config().abort_delay)
+    /// The wait between the last frame and an abort, all that is left of it.
+    pub(super) fn linger(self) -> BoxFuture<'static, ()> {
+        self.permit.linger()
+    }
+
+    /// What is sent next, or how it ends. When it is not polled again nothing is lost.
+    pub(super) fn poll_turn(&mut self, cx: &mut Context<'_>) -> Poll<Turn> {
+        loop {
+            let now = self.now();
+            if let Some(turn) = self.at_hand(now) {
+                return Poll::Ready(turn);
+            }
+            if now >= self.comment_at {
+                self.comment_at = now + self.permit.config().keep_alive;
+                return Poll::Ready(Turn::Frames(comment()));
+            }
+            if self.looks(now) || self.is_woken(now, cx) {
+                continue;
+            }
+            return Poll::Pending;
+        }
     }
 
     /// What can be sent, or ended, without waiting.
-    pub(super) fn at_hand(&mut self) -> Option<Turn> {
+    fn at_hand(&mut self, now: Duration) -> Option<Turn> {
         if let Some(ended) = self.ending {
             return Some(Turn::End(ended));
         }
         if self.permit.is_closing() && self.last_words.is_none() {
-            self.last_words = Some(self.now() + LAST_WORDS);
+            self.last_words = Some(now + LAST_WORDS);
             // A read that is under way may be older than what was committed before the shutdown.
             self.reading = None;
             self.look = true;
         }
-        if self.last_words.is_some_and(|until| self.now() >= until) {
+        if self.last_words.is_some_and(|until| now >= until) {
             return Some(Turn::End(Ended::ShuttingDown));
         }
+        if self.caught_up && self.pending.is_empty() && now >= self.aged_at {
+            self.ending = Some(Ended::Aged);
+            return Some(Turn::End(Ended::Aged));
+        }
+        let chunk = self.chunk();
+        if chunk.is_empty() {
+            let said_all = self.last_words.is_some() && self.reading.is_none() && !self.look;
+            return said_all.then_some(Turn::End(Ended::ShuttingDown));
+        }
+        self.comment_at = now + self.permit.config().keep_alive;
+        Some(Turn::Frames(chunk))
+    }
+
+    /// Whole frames that are ready, as one piece: all viewers share the same one where there is
+    /// nothing in it that is only this viewer's.
+    fn chunk(&mut self) -> Bytes {
         let mut out = std::mem::take(&mut self.out);
         if self.token_left() == Some(Duration::ZERO) {
             let cursor = Cursor::new(self.epoch, self.position).encode(&self.build);
             self.control().token_expired(&cursor, &mut out);
             self.ending = Some(Ended::TokenExpired);
-        } else {
-            self.fill(&mut out);
+            return out.freeze();
         }
-        if out.is_empty() {
-            let said_all = self.last_words.is_some() && self.reading.is_none() && !self.look;
-            return said_all.then_some(Turn::End(Ended::ShuttingDown));
-        }
-        self.comment_at = self.now() + self.permit.config().keep_alive;
-        Some(Turn::Frames(out.freeze()))
-    }
-
-    fn fill(&mut self, out: &mut BytesMut) {
         while out.len() < CHUNK {
             if !self.caught_up && self.position >= self.backlog {
                 self.caught_up = true;
-                self.control().caught_up(out);
+                self.control().caught_up(&mut out);
             }
-            let Some(event) = self.pending.next() else {
+            // `caught_up` stands before the first event that is not history.
+            let until = if self.caught_up {
+                u64::MAX
+            } else {
+                self.backlog
+            };
+            let Some((bytes, last)) = self.pending.take(until, CHUNK.saturating_sub(out.len()))
+            else {
                 if self.caught_up && self.closed && self.position >= self.head {
-                    self.control().closed(out);
+                    self.control().closed(&mut out);
                     self.ending = Some(Ended::Closed);
                 }
-                return;
+                break;
             };
-            encode_frame(&event, out);
-            self.position = event.seq;
-            self.delivered = event.seq;
+            (self.position, self.delivered) = (last, last);
+            if out.is_empty() {
+                return bytes;
+            }
+            out.extend_from_slice(&bytes);
         }
+        out.freeze()
     }
 
     fn control(&self) -> Control<'_> {
@@ -209,75 +262,88 @@ impl Viewer {
         }
     }
 
-    /// What is sent next, however long it takes. When it is dropped half-way nothing is lost.
-    pub(super) async fn turn(&mut self) -> Turn {
-        loop {
-            if let Some(turn) = self.at_hand() {
-                return turn;
-            }
-            if self.now() >= self.comment_at {
-                self.comment_at = self.now() + self.permit.config().keep_alive;
-                return Turn::Frames(comment());
-            }
-            if self.reading.is_none() && (self.look || self.now() >= self.look_at) {
-                self.look = false;
-                self.reading = Some(self.read());
-            }
-            match self.wait().await {
-                Woken::Read(result) => self.take(result),
-                Woken::Rung => self.look = true,
-                Woken::Other => {}
-            }
+    /// Looks at the log if it is time to; whether that brought something, if only the knowledge
+    /// that there is nothing.
+    fn looks(&mut self, now: Duration) -> bool {
+        let is_rung = self.look || self.later.is_some_and(|at| now >= at);
+        let is_due = now >= self.look_at;
+        if self.reading.is_some() || !(is_rung || is_due) {
+            return false;
         }
-    }
-
-    fn read(&self) -> Reading {
-        let log = self.permit.log();
-        let (build, after) = (self.build.clone(), self.position);
-        let limit = self.permit.config().page_size.max(1);
-        Box::pin(async move { log.read(&build, after, limit).await })
-    }
-
-    /// Waits for the read that is under way or else for a ring, and for whatever is due first.
-    async fn wait(&mut self) -> Woken {
-        let patience = self.patience();
-        let mut closing = self.permit.closing();
-        // Asked after listening: a shutdown in between is not slept through.
-        if self.permit.is_closing() && self.last_words.is_none() {
-            return Woken::Other;
-        }
-        let mut sleep = self.permit.sleep(patience);
-        let mut rung = match self.reading {
-            Some(_) => None,
-            None => Some(self.listener.rung()),
+        (self.look, self.later) = (false, None);
+        let need = Need {
+            rings: self.listener.rings(),
+            after: is_due.then(|| now.saturating_sub(self.permit.poll_interval())),
+            closing: self.last_words.is_some(),
+            opens: false,
         };
-        let reading = &mut self.reading;
-        poll_fn(|cx| {
-            if let Some(read) = reading
-                && let Poll::Ready(result) = read.as_mut().poll(cx)
-            {
-                *reading = None;
-                return Poll::Ready(Woken::Read(result));
+        match self.tail.look(self.position, need, now) {
+            Look::Batch(batch) => self.take(Ok(Some(batch))),
+            Look::Later(at) => {
+                self.later = Some(at);
+                return false;
             }
-            if let Some(rung) = &mut rung
-                && rung.as_mut().poll(cx).is_ready()
-            {
-                return Poll::Ready(Woken::Rung);
+            Look::Reading(reading) => {
+                self.reading = Some(reading);
+                return false;
             }
-            if Pin::new(&mut closing).poll(cx).is_ready() || sleep.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Woken::Other);
+        }
+        true
+    }
+
+    /// Whether the read that is under way, a ring, a shutdown or whatever is due has come.
+    fn is_woken(&mut self, now: Duration, cx: &mut Context<'_>) -> bool {
+        if let Some(reading) = &mut self.reading {
+            if let Poll::Ready(result) = reading.as_mut().poll(cx) {
+                self.reading = None;
+                self.take(result);
+                return true;
             }
-            Poll::Pending
-        })
-        .await
+        } else if self.later.is_none() && self.listener.poll_rung(cx).is_ready() {
+            self.look = true;
+            return true;
+        }
+        self.is_closed_on(cx) || self.is_due(now, cx)
+    }
+
+    fn is_closed_on(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.last_words.is_some() {
+            return false;
+        }
+        let closing = self.closing.get_or_insert_with(|| self.permit.closing());
+        let is_closing = Pin::new(closing).poll(cx).is_ready();
+        // Asked after listening: a shutdown in between is not slept through.
+        if is_closing || self.permit.is_closing() {
+            self.closing = None;
+            return true;
+        }
+        false
+    }
+
+    fn is_due(&mut self, now: Duration, cx: &mut Context<'_>) -> bool {
+        let patience = self.patience(now);
+        let due = now + patience;
+        let timer = match &mut self.timer {
+            Some(timer) if timer.ends_at <= due => timer,
+            _ => self.timer.insert(Timer {
+                ends_at: due,
+                sleep: self.permit.sleep(patience),
+            }),
+        };
+        let is_over = timer.sleep.as_mut().poll(cx).is_ready();
+        if is_over {
+            self.timer = None;
+        }
+        is_over
     }
 
     /// How long nothing is due.
-    fn patience(&self) -> Duration {
-        let now = self.now();
-        let mut patience = self.comment_at.saturating_sub(now);
+    fn patience(&self, now: Duration) -> Duration {
+        let due = self.comment_at.min(self.aged_at);
+        let mut patience = due.saturating_sub(now);
         if self.reading.is_none() {
-            patience = patience.min(self.look_at.saturating_sub(now));
+            let looks_at = self.later.map_or(self.look_at, |at| at.min(self.look_at));
+            patience = patience.min(looks_at.saturating_sub(now));
         }
         if let Some(left) = self.token_left() {
             patience = patience.min(left);
@@ -289,9 +355,9 @@ impl Viewer {
     }
 
     /// Takes a read in; a log that no longer fits what was sent ends the stream.
-    fn take(&mut self, result: Result<Option<Page>, StoreError>) {
-        let page = match result {
-            Ok(Some(page)) => page,
+    fn take(&mut self, result: Result<Option<Batch>, StoreError>) {
+        let batch = match result {
+            Ok(Some(batch)) => batch,
             Ok(None) => return self.interrupt(),
             Err(error) => {
                 self.failures += 1;
@@ -302,26 +368,27 @@ impl Viewer {
                 return;
             }
         };
-        let Page { events, stream } = page;
-        let next = events.first().map_or(stream.head + 1, |event| event.seq);
+        let stream = &batch.stream;
+        let next = batch.frames.next().unwrap_or(stream.head + 1);
         if stream.epoch != self.epoch || next != self.position + 1 {
             return self.interrupt();
         }
         self.failures = 0;
         self.head = stream.head;
         self.closed = stream.closed;
-        self.hold(events);
+        self.hold(batch);
     }
 
     fn interrupt(&mut self) {
         self.ending = Some(Ended::Interrupted);
     }
 
-    fn hold(&mut self, events: Vec<Event>) {
-        let last = events.last().map_or(self.position, |event| event.seq);
-        self.look = last < self.head;
-        self.look_at = self.now() + self.permit.poll_interval();
-        self.pending = events.into_iter();
+    fn hold(&mut self, batch: Batch) {
+        let last = batch.frames.last().unwrap_or(self.position);
+        // What was rung since it was read is not in it.
+        self.look = last < self.head || batch.rings < self.listener.rings();
+        self.look_at = batch.read_at + self.permit.poll_interval();
+        self.pending = batch.frames;
     }
 
     fn now(&self) -> Duration {

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use event_listener::Event;
+use event_listener::{Event, EventListener};
 use sheen_core::id::BuildId;
-use sheen_core::runtime::BoxFuture;
 
 use super::{Listener, Wake};
 
@@ -116,6 +117,7 @@ impl Wake for MemoryWake {
         };
         Box::new(MemoryListener {
             heard: sound.rings.load(Ordering::SeqCst),
+            ring: None,
             sound,
             bells: Arc::clone(&self.bells),
             build: build.clone(),
@@ -134,25 +136,31 @@ impl Wake for MemoryWake {
 #[derive(Debug)]
 struct MemoryListener {
     heard: u64,
+    /// Kept from wait to wait.
+    ring: Option<EventListener>,
     sound: Arc<Sound>,
     bells: Arc<Bells>,
     build: BuildId,
 }
 
 impl Listener for MemoryListener {
-    fn rung(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(async move {
-            loop {
-                // Listen before looking: a ring after the look finds the listener there.
-                let ring = self.sound.event.listen();
-                let rings = self.sound.rings.load(Ordering::SeqCst);
-                if rings != self.heard {
-                    self.heard = rings;
-                    return;
-                }
-                ring.await;
+    fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        loop {
+            // Listen before looking: a ring after the look finds the listener there.
+            let event = &self.sound.event;
+            let ring = self.ring.get_or_insert_with(|| event.listen());
+            let rings = self.sound.rings.load(Ordering::SeqCst);
+            if rings != self.heard {
+                self.heard = rings;
+                return Poll::Ready(());
             }
-        })
+            ready!(Pin::new(ring).poll(cx));
+            self.ring = None;
+        }
+    }
+
+    fn rings(&self) -> u64 {
+        self.sound.rings.load(Ordering::SeqCst)
     }
 }
 

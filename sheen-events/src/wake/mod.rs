@@ -28,8 +28,7 @@ mod bus;
 mod memory;
 #[cfg(feature = "postgres")]
 mod postgres;
-#[cfg(any(feature = "postgres", feature = "redis"))]
-mod race;
+pub(crate) mod race;
 #[cfg(feature = "redis")]
 mod redis;
 #[cfg(any(test, feature = "testing"))]
@@ -38,10 +37,11 @@ mod testing;
 mod tests;
 
 use std::fmt::Debug;
+use std::future::poll_fn;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sheen_core::id::BuildId;
-use sheen_core::runtime::BoxFuture;
 
 #[cfg(any(feature = "postgres", feature = "redis"))]
 pub use bus::{WakeConfig, WakeParts};
@@ -72,6 +72,18 @@ pub trait Wake: Debug + Send + Sync + 'static {
 
 /// One reader's ear.
 pub trait Listener: Debug + Send + 'static {
-    /// Completes once the stream was rung since this listener was made or last completed.
-    fn rung(&mut self) -> BoxFuture<'_, ()>;
+    /// Ready once the stream was rung since this listener was made or was last ready; until then
+    /// the task is woken when it is.
+    fn poll_rung(&mut self, cx: &mut Context<'_>) -> Poll<()>;
+
+    /// How often the build was rung in this process since someone has listened to it without a break.
+    /// All listeners to one build count alike, so that one can look for all.
+    fn rings(&self) -> u64;
+}
+
+impl dyn Listener {
+    /// Completes as [`poll_rung`](Self::poll_rung) does. Given up half-way, no ring is lost.
+    pub async fn rung(&mut self) {
+        poll_fn(|cx| self.poll_rung(cx)).await;
+    }
 }

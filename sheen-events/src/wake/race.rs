@@ -4,13 +4,13 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::task::Poll;
 
-pub(super) enum Either<A, B> {
+pub(crate) enum Either<A, B> {
     Left(A),
     Right(B),
 }
 
 /// Runs both until one completes; the left one where both have.
-pub(super) async fn race<A, B>(mut left: A, mut right: B) -> Either<A::Output, B::Output>
+pub(crate) async fn race<A, B>(mut left: A, mut right: B) -> Either<A::Output, B::Output>
 where
     A: Future + Unpin,
     B: Future + Unpin,

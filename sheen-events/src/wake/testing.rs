@@ -1,11 +1,11 @@
 //! Wake-ups that fail, for tests: nothing may depend on one arriving.
 
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use sheen_core::entropy::Entropy;
 use sheen_core::id::BuildId;
-use sheen_core::runtime::BoxFuture;
 
 use super::{Listener, Wake};
 
@@ -43,8 +43,12 @@ impl Wake for NoWake {
 struct Deaf;
 
 impl Listener for Deaf {
-    fn rung(&mut self) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::pending())
+    fn poll_rung(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+        Poll::Pending
+    }
+
+    fn rings(&self) -> u64 {
+        0
     }
 }
 

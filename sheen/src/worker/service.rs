@@ -8,7 +8,7 @@ use sheen_billing::account::Reserve;
 use sheen_billing::estimate::{self, Estimate, Estimator, OperationType, ProjectSize};
 use sheen_core::build::{
     Authority, BeatOutcome, BuildKind, BuildReader, Claimed, Ending, FailureReason, Finish,
-    NewBuild, Queued,
+    NewBuild, ProjectLatest, Queued,
 };
 use sheen_core::entropy::Entropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
@@ -305,6 +305,20 @@ impl Worker {
     ) -> Result<Option<Queued>, StoreError> {
         let found = self.builds.get(build).await?;
         Ok(found.filter(|queued| queued.build.user == *user))
+    }
+
+    /// The user's of `projects`, each with the build admitted last, in the order asked.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn latest_builds(
+        &self,
+        user: &UserId,
+        projects: &[ProjectId],
+    ) -> Result<Vec<ProjectLatest>, StoreError> {
+        let mut found = self.builds.latest(projects).await?;
+        found.retain(|project| project.owner == *user);
+        Ok(found)
     }
 
     /// Who owns `project`, if anyone does.

@@ -81,11 +81,7 @@ impl PostgresServer {
     /// # Errors
     /// When the machine has no PostgreSQL, or it does not come up.
     pub fn start(durability: Durability) -> Result<Self, StartError> {
-        let binaries = find_binaries(
-            Path::new("/usr/lib/postgresql"),
-            std::env::var_os("PATH").as_deref(),
-        )
-        .ok_or(StartError::Missing)?;
+        let binaries = binaries().ok_or(StartError::Missing)?;
         let folder = crate::folder::new("testkit-pg-")?;
         // PostgreSQL refuses to run as root.
         let user = if folder.path().metadata()?.uid() == 0 {
@@ -112,6 +108,12 @@ impl PostgresServer {
         let (guard, ready) = Guard::start(SCRIPT, folder, arguments)?;
         let pid = AtomicU32::new(pid_of(&ready)?);
         Ok(Self { guard, pid })
+    }
+
+    /// The program `name` of the server's version, like `pgbench`; `None` where it is not there.
+    pub fn program(&self, name: &str) -> Option<PathBuf> {
+        let program = binaries()?.join(name);
+        program.is_file().then_some(program)
     }
 
     /// Kills the server's first process with `kill -9`, as a crash of the machine would; what is
@@ -171,6 +173,11 @@ impl PostgresServer {
 fn pid_of(ready: &str) -> Result<u32, StartError> {
     let refused = || StartError::Refused(ready.to_owned());
     ready.trim().parse().map_err(|_| refused())
+}
+
+fn binaries() -> Option<PathBuf> {
+    let path = std::env::var_os("PATH");
+    find_binaries(Path::new("/usr/lib/postgresql"), path.as_deref())
 }
 
 /// The newest version under Debian's folder, else whatever is on the path.

@@ -18,14 +18,42 @@ const PEERS: &str = "benches/peers/Cargo.toml";
 /// What load programs append their figures to, see benches/src/figures.rs.
 const FIGURES_VARIABLE: &str = "SHEEN_BENCH_FIGURES";
 
-/// Runs the benchmarks whose names were given and shows their figures; or all of them with those of
-/// heavy peers, and writes the page.
+/// Writes the page from the figures there are, and runs nothing.
+const PAGE: &str = "page";
+
+/// Runs the benchmarks whose names were given and shows all figures there are; or all benchmarks
+/// with those of heavy peers, and writes the page. `page` writes it from the figures there are.
 pub(crate) fn bench(house: &House, wanted: &[String]) -> Outcome {
     let criterion = house.target.join("criterion");
     let told = house.target.join("figures.tsv");
-    // Figures of benchmarks that are gone must not stand beside those of this run.
-    gone(&criterion, |path| fs::remove_dir_all(path))?;
-    gone(&told, |path| fs::remove_file(path))?;
+    let only_page = wanted == [PAGE];
+    if wanted.is_empty() {
+        // Figures of benchmarks that are gone must not stand beside those of this run.
+        gone(&criterion, |path| fs::remove_dir_all(path))?;
+        gone(&told, |path| fs::remove_file(path))?;
+    }
+    if !only_page {
+        run(house, wanted, &told)?;
+    }
+    let mut tables = Tables::default();
+    criterion::read(&criterion, &mut tables)?;
+    figures::read(&told, &mut tables)?;
+    if tables.is_empty() {
+        return Err("the benchmarks left no figures".to_owned());
+    }
+    if !wanted.is_empty() && !only_page {
+        eprintln!("{}", page::tables(&tables, &plot::Plots::new()));
+        return Ok(());
+    }
+    let docs = house.root.join("docs");
+    let plots = plot::draw(&tables, &docs.join("plots"))?;
+    let page = docs.join("performance.md");
+    page::write(&page, &tables, &plots)?;
+    eprintln!("wrote {}", page.display());
+    Ok(())
+}
+
+fn run(house: &House, wanted: &[String], told: &Path) -> Outcome {
     let mut steps = Steps::default();
     let mut ours = vec!["bench", "--package", "benches"];
     if wanted.is_empty() {
@@ -36,28 +64,13 @@ pub(crate) fn bench(house: &House, wanted: &[String]) -> Outcome {
     }
     let mut run = |name: &str, arguments: &[&str]| {
         let mut command = house.cargo(arguments);
-        steps.run(name, command.env(FIGURES_VARIABLE, &told))
+        steps.run(name, command.env(FIGURES_VARIABLE, told))
     };
     run("benchmarks", &ours)?;
     if wanted.is_empty() && house.root.join(PEERS).is_file() {
         let peers = ["bench", "--manifest-path", PEERS, "--benches"];
         run("benchmarks beside heavy peers", &peers)?;
     }
-    let mut tables = Tables::default();
-    criterion::read(&criterion, &mut tables)?;
-    figures::read(&told, &mut tables)?;
-    if tables.is_empty() {
-        return Err("the benchmarks left no figures".to_owned());
-    }
-    if !wanted.is_empty() {
-        eprintln!("{}", page::tables(&tables, &plot::Plots::new()));
-        return Ok(());
-    }
-    let docs = house.root.join("docs");
-    let plots = plot::draw(&tables, &docs.join("plots"))?;
-    let page = docs.join("performance.md");
-    page::write(&page, &tables, &plots)?;
-    eprintln!("wrote {}", page.display());
     Ok(())
 }
 

@@ -286,5 +286,6 @@ pub async fn c14_repeating_a_step_changes_nothing(h: BuildHarness) {
         assert_eq!(repeat, FinishOutcome::AlreadySo(ended.clone()));
     }
     h.unchanged(&ended).await;
-    assert_eq!(h.reader.latest(&[new.project]).await.unwrap(), [ended]);
+    let latest = h.reader.latest(&[new.project]).await.unwrap();
+    assert_eq!(latest[0].build, Some(ended));
 }

@@ -8,7 +8,7 @@ use crate::build::memory::MemoryBuildStore;
 use crate::build::store::BuildStore;
 use crate::build::types::{
     Authority, BeatOutcome, Build, BuildKind, Claimed, Deadlines, FailureReason, Finish,
-    FinishOutcome, NewBuild, Queued, StartOutcome,
+    FinishOutcome, NewBuild, ProjectLatest, Queued, StartOutcome,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::files::{FilePath, FileSet};
@@ -212,7 +212,7 @@ fn timeless(build: &mut Build) {
 #[derive(Debug, PartialEq)]
 pub(super) struct Snapshot {
     recent: Vec<Option<Queued>>,
-    latest: Vec<Build>,
+    latest: Vec<ProjectLatest>,
     projects: Vec<(Option<crate::id::UserId>, crate::files::FileSet)>,
     overdue: Vec<Build>,
 }
@@ -227,7 +227,8 @@ pub(super) async fn snapshot(h: &BuildHarness, ids: &[BuildId]) -> Snapshot {
         recent.push(found);
     }
     let mut latest = h.reader.latest(&PROJECTS.map(project)).await.unwrap();
-    latest.iter_mut().for_each(timeless);
+    let builds = latest.iter_mut().filter_map(|found| found.build.as_mut());
+    builds.for_each(timeless);
     let mut projects = Vec::new();
     for of in PROJECTS.map(project) {
         let owner = h.reader.owner(&of).await.unwrap();

@@ -188,7 +188,8 @@ async fn shape(h: &BuildHarness, cast: &Cast) -> String {
     }
     let owner = h.reader.owner(&cast.stands.project).await.unwrap();
     let latest = h.reader.latest(std::slice::from_ref(&cast.stands.project));
-    let latest = latest.await.unwrap().pop().map(|build| build.id);
+    let latest = latest.await.unwrap().pop();
+    let latest = latest.and_then(|found| found.build).map(|build| build.id);
     shape.push_str(&format!("{owner:?} {latest:?}"));
     shape
 }

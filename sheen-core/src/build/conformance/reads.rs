@@ -1,7 +1,7 @@
 //! Reading: R1 to R5.
 
 use super::{BuildHarness, LONG_WAIT, SECOND, deployed, failed, files, new_build, project, user};
-use crate::build::types::{Authority, BuildKind, FailureReason, Queued};
+use crate::build::types::{Authority, Build, BuildKind, FailureReason, ProjectLatest, Queued};
 use crate::files::{FilePath, FileSet};
 use crate::id::{BuildId, BuildSessionId};
 
@@ -37,7 +37,13 @@ pub async fn r02_ownership_is_not_checked_by_reading(h: BuildHarness) {
     assert_eq!(h.row(&mine.id).await.user, user("u"));
     assert_eq!(h.row(&theirs.id).await.user, user("v"));
     let latest = h.reader.latest(&[project("p"), project("q")]).await;
-    assert_eq!(latest.unwrap(), [mine, theirs]);
+    let latest = latest.unwrap();
+    assert_eq!(latest[0], latest_of("u", mine));
+    assert_eq!(latest[1], latest_of("v", theirs));
+}
+
+fn latest_of(owner: &str, build: Build) -> ProjectLatest {
+    ProjectLatest::new(build.project.clone(), user(owner), Some(build))
 }
 
 /// R3: by deadline and not by admission, at most `limit`, never an ended build.
@@ -82,14 +88,15 @@ pub async fn r04_latest_keeps_the_order_and_leaves_out_the_unknown(h: BuildHarne
         .await;
     let q = h.started(new_build(2, "u", "q")).await.build;
     let ids = ["q", "unknown", "p"].map(project);
-    assert_eq!(h.reader.latest(&ids).await.unwrap(), [q.clone(), old]);
+    let wanted = [q.clone(), old].map(|build| latest_of("u", build));
+    assert_eq!(h.reader.latest(&ids).await.unwrap(), wanted);
     let new = h.started(new_build(3, "u", "p")).await.build;
     let mut beside = new_build(4, "u", "p");
     beside.allow_concurrent = true;
     let beside = h.started(beside).await.build;
     assert_ne!(new, beside);
     let ids = ["p", "q", "p"].map(project);
-    let wanted = [beside.clone(), q, beside];
+    let wanted = [beside.clone(), q, beside].map(|build| latest_of("u", build));
     assert_eq!(h.reader.latest(&ids).await.unwrap(), wanted);
     assert_eq!(h.reader.latest(&[]).await.unwrap(), []);
 }

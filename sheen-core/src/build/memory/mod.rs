@@ -22,7 +22,8 @@ use super::settled::{
 };
 use super::store::{BuildReader, BuildStore};
 use super::types::{
-    BeatOutcome, Build, Claimed, Deadlines, Finish, FinishOutcome, NewBuild, Queued, StartOutcome,
+    BeatOutcome, Build, Claimed, Deadlines, Finish, FinishOutcome, NewBuild, ProjectLatest, Queued,
+    StartOutcome,
 };
 use crate::error::StoreError;
 use crate::files::FileSet;
@@ -116,7 +117,7 @@ impl BuildReader for MemoryBuildStore {
         Ok(self.lock().by_session(user, session))
     }
 
-    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<Build>, StoreError> {
+    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<ProjectLatest>, StoreError> {
         Ok(self.lock().latest(projects))
     }
 

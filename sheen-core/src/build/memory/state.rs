@@ -10,7 +10,7 @@ use crate::build::decide::{
 use crate::build::settled::OutboxState;
 use crate::build::types::{
     BeatOutcome, Build, BuildInput, Claimed, Deadlines, Finish, FinishOutcome, NewBuild,
-    ProjectClaimOutcome, Queued, StartOutcome, Status,
+    ProjectClaimOutcome, ProjectLatest, Queued, StartOutcome, Status,
 };
 use crate::error::{StoreError, StoreErrorKind};
 use crate::files::FileSet;
@@ -332,14 +332,16 @@ impl BuildState {
         self.get(self.sessions.get(user)?.get(session)?)
     }
 
-    /// The latest build of each of `projects` ([`BuildReader::latest`](crate::build::BuildReader::latest)).
+    /// Each of `projects` with its latest build ([`BuildReader::latest`](crate::build::BuildReader::latest)).
     #[must_use]
-    pub fn latest(&self, projects: &[ProjectId]) -> Vec<Build> {
-        let latest = |project| self.projects.get(project)?.latest.as_ref();
-        projects
-            .iter()
-            .filter_map(|project| self.get_build(latest(project)?).cloned())
-            .collect()
+    pub fn latest(&self, projects: &[ProjectId]) -> Vec<ProjectLatest> {
+        let found = |id: &ProjectId| {
+            let project = self.projects.get(id)?;
+            let latest = project.latest.as_ref();
+            let build = latest.and_then(|latest| self.get_build(latest)).cloned();
+            Some(ProjectLatest::new(id.clone(), project.owner.clone(), build))
+        };
+        projects.iter().filter_map(found).collect()
     }
 
     /// Who owns `project` ([`BuildReader::owner`](crate::build::BuildReader::owner)).

@@ -7,7 +7,7 @@ use super::PgBuildStore;
 use super::rows::{BuildRow, corrupt, position};
 use super::start::base;
 use crate::build::store::BuildReader;
-use crate::build::types::{Build, Deadlines, Queued};
+use crate::build::types::{Build, Deadlines, ProjectLatest, Queued};
 use crate::error::StoreError;
 use crate::files::FileSet;
 use crate::id::{BuildId, BuildSessionId, ProjectId, UserId};
@@ -49,16 +49,19 @@ impl BuildReader for PgBuildStore {
         found.map_or(Ok(None), |found| queued(&BuildRow(&found)))
     }
 
-    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<Build>, StoreError> {
+    async fn latest(&self, projects: &[ProjectId]) -> Result<Vec<ProjectLatest>, StoreError> {
         let asked: Vec<&str> = projects.iter().map(ProjectId::as_str).collect();
         let found = rows(&self.pool, || {
             sqlx::query(include_str!("sql/latest.sql")).bind(&asked)
         })
         .await?;
-        found
-            .iter()
-            .map(|found| BuildRow(found).build()?.ok_or_else(|| corrupt("build_id")))
-            .collect()
+        let latest = |found| {
+            let row = BuildRow(found);
+            let project = row.some_id("owned_id", ProjectId::parse)?;
+            let owner = row.some_id("owner_id", UserId::parse)?;
+            Ok(ProjectLatest::new(project, owner, row.build()?))
+        };
+        found.iter().map(latest).collect()
     }
 
     async fn owner(&self, project: &ProjectId) -> Result<Option<UserId>, StoreError> {

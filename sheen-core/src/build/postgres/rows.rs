@@ -43,7 +43,7 @@ impl<'r> BuildRow<'r> {
         text.map(|text| parse(text).map_err(corrupt)).transpose()
     }
 
-    fn some_id<T>(
+    pub(in crate::build) fn some_id<T>(
         &self,
         column: &'static str,
         parse: impl Fn(&str) -> Result<T, IdError>,

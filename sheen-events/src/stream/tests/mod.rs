@@ -4,6 +4,7 @@ mod delivery;
 mod ends;
 mod frames;
 mod resume;
+mod shared;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
@@ -104,7 +105,13 @@ impl Rig {
         Self::with(Arc::new(MemoryWake::new()), StreamConfig::default()).await
     }
 
+    /// Looks at every ring: the clock stands still.
     async fn with(wake: Arc<dyn Wake>, config: StreamConfig) -> Self {
+        let gap = Duration::ZERO;
+        Self::paced(wake, StreamConfig { gap, ..config }).await
+    }
+
+    async fn paced(wake: Arc<dyn Wake>, config: StreamConfig) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(1_763_634_600_000)));
         let entropy = Arc::new(SeededEntropy::new(11));
         let log = Arc::new(Rigged {

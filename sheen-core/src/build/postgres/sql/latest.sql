@@ -1,4 +1,6 @@
 SELECT
+    p.project_id AS owned_id,
+    p.owner_id,
     b.build_id,
     b.version_id,
     b.user_id,
@@ -19,5 +21,5 @@ SELECT
     b.heartbeat_ms
 FROM unnest($1::text[]) WITH ORDINALITY AS asked (project_id, place)
 JOIN sheen.projects AS p ON p.project_id = asked.project_id
-JOIN sheen.builds AS b ON b.build_id = p.last_build_id
+LEFT JOIN sheen.builds AS b ON b.build_id = p.last_build_id
 ORDER BY asked.place
