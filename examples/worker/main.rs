@@ -6,6 +6,7 @@
 
 mod builder;
 mod greeting;
+mod late;
 mod recommender;
 mod serve;
 mod stores;

@@ -34,6 +34,7 @@ use sheen_events::recommend::{
 use sheen_events::stream::{StreamConfig, StreamService};
 
 use crate::builder::{Sites, Unpublish};
+use crate::late::{self, LateStreams};
 use crate::recommender::Lacks;
 use crate::stores::{self, Error, Stores};
 
@@ -73,10 +74,20 @@ pub(crate) async fn wire(
 
     let (recommendations, recommender) = recommend(&stores, queue);
     let (estimator, measuring) = estimator(&stores, &clock);
+    let ends = EndStreams::new(recommendations.clone(), runtime.clone());
+    let id = WorkerId::generate(&OsEntropy);
+    if let Some(outbox) = &stores.outbox {
+        let late = LateStreams {
+            log: Arc::clone(&stores.log),
+            ends: ends.clone(),
+            clock: Arc::clone(&clock),
+        };
+        late::listen(Arc::clone(outbox), late, id.clone()).await?;
+    }
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
         Arc::new(measuring),
         Arc::new(Unpublish(Arc::clone(&sites))),
-        Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
+        Arc::new(ends),
     ];
     let parts = Parts {
         admission: Arc::clone(&stores.admission),
@@ -95,7 +106,7 @@ pub(crate) async fn wire(
         sites: Arc::clone(&sites),
         preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
-    let runner = start_runner(&worker, &stores, builder, settings.builds);
+    let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
     let streams = streams(&stores, &clock);
     let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
     let app = App {
@@ -193,7 +204,7 @@ fn start_runner(
     worker: &Arc<Worker>,
     stores: &Stores,
     builder: Arc<Sites>,
-    builds: usize,
+    (id, builds): (WorkerId, usize),
 ) -> RunnerHandle {
     let mut paces = RunnerConfig::default();
     paces.concurrency = builds;
@@ -202,7 +213,7 @@ fn start_runner(
         builder,
         credits: Arc::clone(&stores.lapsed),
         records: Arc::clone(&stores.idempotency),
-        id: WorkerId::generate(&OsEntropy),
+        id,
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),
         config: paces,

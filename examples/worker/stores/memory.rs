@@ -58,6 +58,8 @@ pub(super) fn open(opening: &Opening<'_>, door: Option<Door>) -> Stores {
         recommendations: recommendations.clone(),
         queue: recommendations,
         builds_first: Arc::new(Queue(rooms.builds)),
+        // Whoever settles a build outlives its stream.
+        outbox: None,
         door,
     }
 }

@@ -23,6 +23,8 @@ use sheen_events::message::MessageStore;
 use sheen_events::recommend::{BuildsFirst, QueueLimits, RecommendQueue, RecommendStore};
 use sheen_events::wake::{Wake, WakeParts};
 
+use crate::late::Outbox;
+
 pub(crate) type Error = Box<dyn std::error::Error + Send + Sync>;
 
 /// A nonce is remembered for 12 to 17 minutes: about 1,000 signed calls a second, every second,
@@ -48,6 +50,8 @@ pub(crate) struct Stores {
     pub(crate) recommendations: Arc<dyn RecommendStore>,
     pub(crate) queue: Arc<dyn RecommendQueue>,
     pub(crate) builds_first: Arc<dyn BuildsFirst>,
+    /// What workers that share these stores hear of one another's builds through.
+    pub(crate) outbox: Option<Arc<dyn Outbox>>,
     pub(crate) door: Door,
 }
 

@@ -20,7 +20,7 @@ use super::{Door, Error, LIMIT_CAPACITY, Opening, REPLAY_CAPACITY, Stores};
 /// Connections of one worker, beside the two of its wake-ups.
 const CONNECTIONS: u32 = 16;
 /// A call that gets no connection within this is refused as unavailable.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 /// How often the queue is looked at on behalf of recommendations.
 const LOOK: Duration = Duration::from_secs(1);
 
@@ -108,6 +108,7 @@ pub(super) async fn open(
         recommendations: recommendations.clone(),
         queue: recommendations,
         builds_first: Arc::new(Queue::watch(pool)),
+        outbox: Some(rooms.builds),
         door,
     })
 }
