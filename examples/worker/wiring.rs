@@ -17,6 +17,7 @@ use sheen_auth::signature::{Gate, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
+use sheen_axum::signature::{FailureLimit, SignatureMetrics};
 use sheen_axum::timing::TimingMetrics;
 use sheen_billing::estimate::{EstimateSettings, Estimator};
 use sheen_billing::package::{Catalogue, Package, Price};
@@ -109,13 +110,22 @@ pub(crate) async fn wire(
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
     let streams = streams(&stores, &clock);
     let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
+    let failures = family
+        .limits
+        .then(|| failures(&stores, family.trusted_hops))
+        .flatten();
+    let gate = Gate::new(
+        verifier,
+        Arc::clone(&stores.door.replay),
+        Arc::clone(&clock),
+    );
     let app = App {
         limits,
         worker,
-        gate: Arc::new(Gate::new(verifier, stores.door.replay, Arc::clone(&clock))),
+        gate: Arc::new(gate.observed_by(Arc::new(SignatureMetrics::new()))),
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
         revocations: None,
-        failures: None,
+        failures,
         idempotency: stores.idempotency,
         feed: Feed::new(stores.log),
         streams: streams.clone(),
@@ -167,6 +177,13 @@ fn limits(stores: &Stores, trusted_hops: u8) -> Arc<Limits> {
     let limiter = Limiter::new(Arc::clone(&stores.door.limits), OnFailure::Closed);
     let limits = Limits::new(limiter, LimitTable::wire());
     Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
+}
+
+/// How often an address may fail to sign, where addresses are known.
+fn failures(stores: &Stores, trusted_hops: u8) -> Option<FailureLimit> {
+    let forwarded = ForwardedFor::new(trusted_hops)?;
+    let limiter = Limiter::new(Arc::clone(&stores.door.limits), OnFailure::Closed);
+    Some(FailureLimit::new(limiter, forwarded))
 }
 
 /// Recommendations, and what works on them.
