@@ -13,7 +13,7 @@ use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
 use sheen::worker::{Parts, SettledObserver, Worker};
 use sheen_auth::address::ForwardedFor;
 use sheen_auth::limit::{LimitTable, Limiter, OnFailure};
-use sheen_auth::signature::{Gate, Verifier};
+use sheen_auth::signature::{Gate, KeyRing, Modes, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
@@ -61,6 +61,7 @@ pub(crate) async fn wire(
     let runtime = Arc::new(TokioRuntime);
     let queue = QueueLimits::default();
     let stores = stores::open(&settings, &clock, &entropy, queue).await?;
+    let gate = gate(&stores, settings.keys, settings.modes, &clock)?;
     let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -69,38 +70,16 @@ pub(crate) async fn wire(
         Arc::clone(&clock),
         runtime.clone(),
     )?);
-    let ring = settings.keys.ok_or("no signing key is set")?;
-    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
-    let verifier = Verifier::with_modes(ring, settings.modes)?.accept_locale_order(true);
-
     let (recommendations, recommender) = recommend(&stores, queue);
     let (estimator, measuring) = estimator(&stores, &clock);
-    let ends = EndStreams::new(recommendations.clone(), runtime.clone());
     let id = WorkerId::generate(&OsEntropy);
-    if let Some(outbox) = &stores.outbox {
-        let late = LateStreams {
-            log: Arc::clone(&stores.log),
-            ends: ends.clone(),
-            clock: Arc::clone(&clock),
-        };
-        late::listen(Arc::clone(outbox), late, id.clone()).await?;
-    }
+    let ends = ends(&stores, &recommendations, &clock, &id).await?;
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
         Arc::new(measuring),
         Arc::new(Unpublish(Arc::clone(&sites))),
         Arc::new(ends),
     ];
-    let parts = Parts {
-        admission: Arc::clone(&stores.admission),
-        builds: Arc::clone(&stores.builds),
-        log: Arc::clone(&stores.log),
-        wake: Arc::clone(&stores.door.wake),
-        clock: Arc::clone(&clock),
-        entropy: Arc::clone(&entropy),
-        spawn: runtime.clone(),
-        sleep: runtime.clone(),
-        observers,
-    };
+    let parts = parts(&stores, &clock, &entropy, observers);
     let worker = Arc::new(Worker::new(parts).with_estimator(estimator));
     let family = settings.family;
     let builder = Arc::new(Sites {
@@ -110,19 +89,13 @@ pub(crate) async fn wire(
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
     let streams = streams(&stores, &clock);
     let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
-    let failures = family
-        .limits
-        .then(|| failures(&stores, family.trusted_hops))
-        .flatten();
-    let gate = Gate::new(
-        verifier,
-        Arc::clone(&stores.door.replay),
-        Arc::clone(&clock),
-    );
+    let failures = limits
+        .as_ref()
+        .and_then(|_| failures(&stores, family.trusted_hops));
     let app = App {
         limits,
         worker,
-        gate: Arc::new(gate.observed_by(Arc::new(SignatureMetrics::new()))),
+        gate,
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
         revocations: None,
         failures,
@@ -153,6 +126,44 @@ pub(crate) async fn wire(
     })
 }
 
+/// What ends the streams of settled builds, also of those that another worker left open.
+async fn ends(
+    stores: &Stores,
+    recommendations: &Recommendations,
+    clock: &Arc<dyn Clock>,
+    id: &WorkerId,
+) -> Result<EndStreams, Error> {
+    let ends = EndStreams::new(recommendations.clone(), Arc::new(TokioRuntime));
+    if let Some(outbox) = &stores.outbox {
+        let late = LateStreams {
+            log: Arc::clone(&stores.log),
+            ends: ends.clone(),
+            clock: Arc::clone(clock),
+        };
+        late::listen(Arc::clone(outbox), late, id.clone()).await?;
+    }
+    Ok(ends)
+}
+
+fn parts(
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    observers: Vec<Arc<dyn SettledObserver>>,
+) -> Parts {
+    Parts {
+        admission: Arc::clone(&stores.admission),
+        builds: Arc::clone(&stores.builds),
+        log: Arc::clone(&stores.log),
+        wake: Arc::clone(&stores.door.wake),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+        observers,
+    }
+}
+
 /// Estimates by what deployed builds took, and the observer that measures them.
 fn estimator(stores: &Stores, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, MeasureBuilds) {
     let (samples, settings) = (Arc::clone(&stores.samples), EstimateSettings::default());
@@ -177,6 +188,22 @@ fn limits(stores: &Stores, trusted_hops: u8) -> Arc<Limits> {
     let limiter = Limiter::new(Arc::clone(&stores.door.limits), OnFailure::Closed);
     let limits = Limits::new(limiter, LimitTable::wire());
     Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
+}
+
+/// Who may call, counted as metrics.
+fn gate(
+    stores: &Stores,
+    ring: Option<KeyRing>,
+    modes: Modes,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Gate>, Error> {
+    let ring = ring.ok_or("no signing key is set")?;
+    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
+    let verifier = Verifier::with_modes(ring, modes)?.accept_locale_order(true);
+    let gate = Gate::new(verifier, Arc::clone(&stores.door.replay), Arc::clone(clock));
+    Ok(Arc::new(
+        gate.observed_by(Arc::new(SignatureMetrics::new())),
+    ))
 }
 
 /// How often an address may fail to sign, where addresses are known.
