@@ -27,7 +27,7 @@ use sheen_core::id::WorkerId;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
-use sheen_events::feed::Feed;
+use sheen_events::feed::{Feed, FeedConfig};
 use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
 use sheen_events::recommend::{
     self, BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, RecommendRunner,
@@ -110,7 +110,7 @@ pub(crate) fn wire(
         revocations: None,
         failures: None,
         idempotency: rooms.idempotency.clone(),
-        feed: Feed::new(rooms.log.clone()),
+        feed: feed(&rooms, &clock),
         streams: streams.clone(),
         conversations: conversations(&clock),
         recommendations: Some(recommendations),
@@ -143,6 +143,12 @@ fn estimator(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, Me
     let estimator = Arc::new(Estimator::new(samples, Arc::clone(clock), settings));
     let measuring = MeasureBuilds::new(Arc::clone(&estimator), rooms.builds.clone());
     (estimator, measuring)
+}
+
+/// Polls with nothing new are answered from what was read, until a build rings.
+fn feed(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> Feed {
+    let (log, wake) = (rooms.log.clone(), rooms.wake.clone());
+    Feed::remembering(log, wake, Arc::clone(clock), FeedConfig::default())
 }
 
 fn streams(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> StreamService {
