@@ -6,6 +6,8 @@
 //! `cargo bench -p benches --bench stack` prints medians of several rounds, contestants taking
 //! turns; `SHEEN_BENCH_ROUNDS` (5) says how many.
 
+#[path = "http/server.rs"]
+mod server;
 #[path = "http/world.rs"]
 mod world;
 
@@ -148,8 +150,8 @@ fn main() {
     let caller = caller.expect("a runtime");
     let (signer, clock) = (Signer::new(world::key()), SystemClock::new());
     let servers = Way::ALL.map(|way| {
-        let server = world::one_core();
-        let address = world::serve(&server, way.router());
+        let server = server::one_core();
+        let address = server::serve(&server, way.router());
         (way, server, address, Vec::new())
     });
     let mut servers = servers;

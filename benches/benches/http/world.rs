@@ -1,10 +1,7 @@
-//! A worker on memory stores, and serving it or a peer.
+//! A worker on memory stores.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::serve::ListenerExt as _;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::worker::Worker;
 use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
@@ -20,11 +17,9 @@ use sheen_core::id::{KeyId, PrincipalId};
 use sheen_core::runtime::TokioRuntime;
 use sheen_core::secret::Secret;
 use sheen_core::time::{Clock, SystemClock};
-use sheen_events::feed::Feed;
+use sheen_events::feed::{Feed, FeedConfig};
 use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
 use sheen_events::stream::{StreamConfig, StreamService};
-use tokio::net::TcpListener;
-use tokio::runtime::{Builder, Runtime};
 
 /// Of nonces, limits and kept answers: more than any benchmark leaves behind.
 const CAPACITY: usize = 2_000_000;
@@ -69,7 +64,12 @@ pub(crate) fn app() -> (App, MemoryRooms) {
         revocations: None,
         failures: None,
         idempotency: rooms.idempotency.clone(),
-        feed: Feed::new(rooms.log.clone()),
+        feed: Feed::remembering(
+            rooms.log.clone(),
+            rooms.wake.clone(),
+            Arc::clone(&clock),
+            FeedConfig::default(),
+        ),
         streams: StreamService::new(
             rooms.log.clone(),
             rooms.wake.clone(),
@@ -92,21 +92,4 @@ pub(crate) fn app() -> (App, MemoryRooms) {
         sleep: runtime,
     };
     (app, rooms)
-}
-
-/// A server's runtime: one thread, so one core.
-pub(crate) fn one_core() -> Runtime {
-    let mut builder = Builder::new_multi_thread();
-    builder.worker_threads(1).enable_all();
-    builder.build().expect("a runtime")
-}
-
-/// Serves `router` on `runtime` until that ends.
-pub(crate) fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0");
-    let listener = runtime.block_on(listener).expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("TCP_NODELAY"));
-    runtime.spawn(async move { axum::serve(listener, router).await });
-    address
 }

@@ -22,7 +22,11 @@ async fn page_server() -> (String, JoinSet<()>) {
     let origin = format!("http://{}", listener.local_addr().unwrap());
     let router = Router::new().route("/", get(async || Html(PAGE)));
     let mut serving = JoinSet::new();
-    serving.spawn(async move { axum::serve(listener, router).await.unwrap() });
+    serving.spawn(async move {
+        axum::serve(listener, router.into_make_service())
+            .await
+            .unwrap()
+    });
     (origin, serving)
 }
 

@@ -23,6 +23,8 @@ use sheen_events::message::Conversations;
 use sheen_events::recommend::Recommendations;
 use sheen_events::stream::StreamService;
 use sheen_events::timing::TimingRecorder;
+use tower::layer::util::Identity;
+use tower::util::{Either, option_layer};
 
 use super::{
     batch, billing, builds, credits, estimates, events, messages, recommendations, start,
@@ -98,6 +100,9 @@ pub struct App {
 /// axum::Router::new().nest("/worker", sheen_axum::router(app))
 /// # }
 /// ```
+///
+/// Serve it as `axum::serve(listener, router.into_make_service())`: the router itself is copied whole
+/// for each connection, which makes an open stream 22 KB heavier.
 pub fn router(app: App) -> Router {
     router_with(app, Router::new())
 }
@@ -119,9 +124,12 @@ pub fn router_with(app: App, beside: Router) -> Router {
         .merge(beside)
         .fallback(async || Problem::not_found())
         .method_not_allowed_fallback(async || Problem::new(Code::MethodNotAllowed))
-        .layer(CatchPanicLayer::new())
-        .layer(ServerTimingLayer::new(Arc::clone(&app.clock)))
-        .layer(outermost)
+        // Together, not one by one: what `layer` is given once is copied and boxed once a request.
+        .layer((
+            outermost,
+            ServerTimingLayer::new(Arc::clone(&app.clock)),
+            CatchPanicLayer::new(),
+        ))
 }
 
 type Routes = Router<Arc<App>>;
@@ -146,11 +154,21 @@ fn signed(app: &App, intake: &Intake) -> SignatureLayer {
 }
 
 /// Behind the routes' users and before their keys.
-fn limited(app: &App, class: RouteClass, routes: Routes) -> Routes {
-    match &app.limits {
-        Some(limits) => routes.route_layer(LimitLayer::new(Arc::clone(limits), class)),
-        None => routes,
-    }
+fn limit(app: &App, class: RouteClass) -> Either<LimitLayer, Identity> {
+    let limits = app.limits.as_ref();
+    option_layer(limits.map(|limits| LimitLayer::new(Arc::clone(limits), class)))
+}
+
+/// `routes` for verified calls, of users that are known by `rule`, as often as `class` says.
+fn behind(
+    app: &App,
+    door: SignatureLayer,
+    rule: UserRule,
+    class: RouteClass,
+    routes: Routes,
+) -> Routes {
+    let preparing = from_fn_with_state(preparing(app, rule), prepare);
+    routes.route_layer((door, preparing, limit(app, class)))
 }
 
 /// Starts keep their answer in the step that admits the build, so no layer does.
@@ -158,9 +176,8 @@ fn starts(app: &App, intake: &Intake) -> Routes {
     let routes = Router::new()
         .route("/v1/create-preview-for-new-project", post(start::create))
         .route("/v1/update-project", post(start::update));
-    limited(app, RouteClass::Named, routes)
-        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
-        .route_layer(signed(app, intake).body_limit(START_BODY_LIMIT))
+    let door = signed(app, intake).body_limit(START_BODY_LIMIT);
+    behind(app, door, UserRule::Named, RouteClass::Named, routes)
 }
 
 fn keyed(app: &App, intake: &Intake) -> Routes {
@@ -171,10 +188,10 @@ fn keyed(app: &App, intake: &Intake) -> Routes {
             Arc::clone(&app.sleep),
         )
     };
-    let within = |routes: Routes, rule, class, limit| {
-        limited(app, class, routes.route_layer(layer()))
-            .route_layer(from_fn_with_state(preparing(app, rule), prepare))
-            .route_layer(signed(app, intake).body_limit(limit))
+    let within = |routes: Routes, rule, class, most| {
+        let preparing = from_fn_with_state(preparing(app, rule), prepare);
+        let door = signed(app, intake).body_limit(most);
+        routes.route_layer((door, preparing, limit(app, class), layer()))
     };
     let under = |routes, rule, class| within(routes, rule, class, BODY_LIMIT);
     let of_starts = Router::new().route("/v1/builds/batch", once::post(batch::start));
@@ -230,10 +247,8 @@ fn reads(app: &App, intake: &Intake) -> Routes {
     let billing = Router::new()
         .route("/v1/billing/balance/{userId}", get(billing::balance))
         .route("/v1/billing/history/{userId}", get(billing::history));
-    limited(app, RouteClass::Named, named)
-        .merge(limited(app, RouteClass::Billing, billing))
-        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
-        .route_layer(signed(app, intake))
+    let read = |routes, class| behind(app, signed(app, intake), UserRule::Named, class, routes);
+    read(named, RouteClass::Named).merge(read(billing, RouteClass::Billing))
 }
 
 fn event_reads(app: &App, intake: &Intake) -> Routes {
@@ -250,9 +265,8 @@ fn event_reads(app: &App, intake: &Intake) -> Routes {
             "/v1/builds/{buildId}/events/stream",
             readable(get(events::stream)),
         );
-    limited(app, RouteClass::EventReads, routes)
-        .route_layer(from_fn_with_state(preparing(app, UserRule::Named), prepare))
-        .route_layer(either)
-        .route_layer(map_response(events::of_a_reader))
-        .route_layer(EventCorsLayer::new(app.allowed_origins.iter().cloned()))
+    let cors = EventCorsLayer::new(app.allowed_origins.iter().cloned());
+    let class = RouteClass::EventReads;
+    let private = map_response(events::of_a_reader);
+    behind(app, either, UserRule::Named, class, routes).route_layer((cors, private))
 }

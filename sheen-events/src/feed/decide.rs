@@ -50,6 +50,38 @@ pub(super) fn refusal(
     (!fits).then_some(PollOutcome::CursorInvalid)
 }
 
+/// The answer that follows from how the stream was found standing, without its events; `None` when
+/// the log must be asked.
+///
+/// Whoever has another page, a position that does not fit or no right to see it is judged by the
+/// log as it is now.
+pub(super) fn unchanged(
+    viewer: &UserId,
+    build: &BuildId,
+    request: &PollRequest<'_>,
+    position: Result<Position, CursorError>,
+    stream: &StreamHead,
+) -> Option<PollOutcome> {
+    if refusal(viewer, position, stream).is_some() {
+        return None;
+    }
+    let after = match position {
+        Ok(Position::Cursor(cursor)) => cursor.seq,
+        Ok(Position::Start) => 0,
+        _ => return None,
+    };
+    if after == stream.head {
+        let page = Page::new(Vec::new(), stream.clone());
+        return Some(answer(viewer, build, request, after, page));
+    }
+    let etag = tag(viewer, build, stream, after, request.limit, request.shape);
+    let header = request.if_none_match?;
+    if_none_match(header, &etag).then(|| PollOutcome::NotModified {
+        etag,
+        next_poll_ms: next_poll_ms(request, false),
+    })
+}
+
 /// The answer to a poll that may see `page`, read after seq `after`.
 pub(super) fn answer(
     viewer: &UserId,

@@ -6,7 +6,9 @@
 //!    it is invalid; an instant is read as «after this».
 //! 3. The tag is bound to the viewer and to all the page is made of but `nextPollMs`; a tag that
 //!    fits gets «not modified», and the closing of a stream changes it.
-//! 4. The next poll is in 4 s after news; after none ×1.5, at least 3 s, at most 15 s.
+//! 4. [`Feed::remembering`] reads the log for news only: how a stream stands is believed until a
+//!    wake-up, 15 s at most, and 2 s where wake-ups may be lost.
+//! 5. The next poll is in 4 s after news; after none ×1.5, at least 3 s, at most 15 s.
 //!
 //! ```
 //! use std::sync::Arc;
@@ -53,6 +55,9 @@
 mod cursor;
 mod decide;
 mod etag;
+mod heads;
+#[cfg(test)]
+mod heads_tests;
 mod seek;
 mod service;
 #[cfg(test)]
@@ -62,6 +67,7 @@ mod types;
 pub use cursor::{Cursor, CursorError, Position};
 pub use decide::next_interval;
 pub use etag::if_none_match;
+pub use heads::FeedConfig;
 pub(crate) use seek::seq_at;
 pub use service::Feed;
 pub(crate) use types::number;

@@ -14,20 +14,20 @@ use crate::log::{Append, EventLog, EventType, MemoryEventLog, NewEvent, NewStrea
 
 const START: i64 = 1_763_634_600_000;
 
-struct World {
-    log: Arc<MemoryEventLog>,
-    clock: Arc<ManualClock>,
+pub(super) struct World {
+    pub(super) log: Arc<MemoryEventLog>,
+    pub(super) clock: Arc<ManualClock>,
     feed: Feed,
-    ann: UserId,
-    build: BuildId,
+    pub(super) ann: UserId,
+    pub(super) build: BuildId,
 }
 
-fn build(name: &str) -> BuildId {
+pub(super) fn build(name: &str) -> BuildId {
     BuildId::parse(name).unwrap()
 }
 
 impl World {
-    async fn new(events: usize) -> Self {
+    pub(super) async fn new(events: usize) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::from_millis(START)));
         let entropy = Arc::new(OsEntropy);
         let config = Default::default();
@@ -48,7 +48,7 @@ impl World {
         world
     }
 
-    async fn append(&self, count: usize) {
+    pub(super) async fn append(&self, count: usize) {
         let data = json!({"message": "x"});
         let event = NewEvent::new(EventType::BUILD_LOG, data.as_object().unwrap()).unwrap();
         for _ in 0..count {
@@ -58,14 +58,14 @@ impl World {
         }
     }
 
-    async fn poll(&self, request: PollRequest<'_>) -> PollOutcome {
+    pub(super) async fn poll(&self, request: PollRequest<'_>) -> PollOutcome {
         self.feed
             .poll(&self.ann, &self.build, request)
             .await
             .unwrap()
     }
 
-    async fn page(&self, request: PollRequest<'_>) -> PollPage {
+    pub(super) async fn page(&self, request: PollRequest<'_>) -> PollPage {
         match self.poll(request).await {
             PollOutcome::Page(page) => page,
             other => panic!("{other:?}"),
@@ -73,7 +73,7 @@ impl World {
     }
 }
 
-fn after(cursor: &str) -> PollRequest<'_> {
+pub(super) fn after(cursor: &str) -> PollRequest<'_> {
     let mut request = PollRequest::new();
     request.cursor = Some(cursor);
     request

@@ -6,6 +6,7 @@ mod guards;
 mod order;
 mod security;
 mod statements;
+mod storm;
 mod wake;
 
 use std::sync::Arc;

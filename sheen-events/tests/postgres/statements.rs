@@ -1,7 +1,14 @@
 //! How many statements a step is, by the server's own count, and that reads use their index.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use sheen_core::id::UserId;
+use sheen_core::time::{ManualClock, Timestamp};
 use sheen_core::token::FencingToken;
+use sheen_events::feed::{Feed, FeedConfig, PollOutcome, PollRequest};
 use sheen_events::log::{EventLog, EventType};
+use sheen_events::wake::{MemoryWake, NoWake, Wake};
 use sqlx::{Connection, Row};
 
 use super::{World, append, event, logs};
@@ -74,6 +81,46 @@ async fn a_step_is_one_statement() {
     assert_eq!(count(&world).await, 1, "a page");
     world.log.close(&build).await.unwrap();
     assert_eq!(count(&world).await, 1, "close");
+}
+
+/// What a feed remembers is good while wake-ups arrive and nobody rang, and for 2 s in any case.
+#[tokio::test]
+async fn a_poll_with_nothing_new_is_no_statement() {
+    let world = World::new().await;
+    sqlx::raw_sql("CREATE EXTENSION pg_stat_statements")
+        .execute(&world.pool)
+        .await
+        .unwrap();
+    let build = world.open("b", "ann").await;
+    world.append(append(&build, logs(3))).await;
+    let ann = UserId::parse("ann").unwrap();
+    let well = Arc::new(MemoryWake::new());
+    let wakes: [Arc<dyn Wake>; 2] = [well.clone(), Arc::new(NoWake::new(Duration::from_secs(5)))];
+    for (wake, counts) in wakes.into_iter().zip([[1, 0, 0, 1], [1, 0, 1, 0]]) {
+        let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
+        let log = world.log.clone();
+        let feed = Feed::remembering(log, wake, clock.clone(), FeedConfig::default());
+        let mut request = PollRequest::new();
+        request.if_none_match = Some("*");
+        let poll = async || {
+            let outcome = feed.poll(&ann, &build, request).await.unwrap();
+            assert!(matches!(outcome, PollOutcome::NotModified { .. }));
+        };
+        count(&world).await;
+        poll().await;
+        assert_eq!(count(&world).await, counts[0], "the first one");
+        clock.advance(Duration::from_millis(1999));
+        for _ in 0..10 {
+            poll().await;
+        }
+        assert_eq!(count(&world).await, counts[1], "within 2 s");
+        clock.advance(Duration::from_secs(2));
+        poll().await;
+        assert_eq!(count(&world).await, counts[2], "later");
+        well.ring(&build);
+        poll().await;
+        assert_eq!(count(&world).await, counts[3], "rung");
+    }
 }
 
 /// B6: a page far into a long log is a walk down the partial index, not over what is before it.

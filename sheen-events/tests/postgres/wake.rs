@@ -32,11 +32,11 @@ fn config() -> WakeConfig {
 }
 
 /// Another process on the same database.
-fn process(world: &World) -> PgWake {
+pub(super) fn process(world: &World) -> PgWake {
     PgWake::start(world.database.options(), parts(), config())
 }
 
-async fn healthy(wake: &PgWake) {
+pub(super) async fn healthy(wake: &PgWake) {
     until_async("a canary that comes back", || async { wake.is_healthy() }).await;
 }
 
