@@ -37,6 +37,8 @@ pub(super) struct Batch {
     pub(super) read_at: Duration,
     /// How often the build had been rung by then.
     pub(super) rings: u64,
+    /// Whether a shutdown had begun by then.
+    pub(super) closing: bool,
 }
 
 /// What a look must not be older than.
@@ -167,6 +169,7 @@ impl Known {
             stream: Arc::clone(&self.stream),
             read_at: self.read_at,
             rings: self.rings,
+            closing: self.closing,
         }
     }
 

@@ -385,8 +385,10 @@ impl Viewer {
 
     fn hold(&mut self, batch: Batch) {
         let last = batch.frames.last().unwrap_or(self.position);
-        // What was rung since it was read is not in it.
-        self.look = last < self.head || batch.rings < self.listener.rings();
+        // What was rung, or committed before a shutdown, since it was read is not in it.
+        let is_old =
+            batch.rings < self.listener.rings() || (self.last_words.is_some() && !batch.closing);
+        self.look = last < self.head || is_old;
         self.look_at = batch.read_at + self.permit.poll_interval();
         self.pending = batch.frames;
     }

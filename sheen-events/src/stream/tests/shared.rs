@@ -119,6 +119,22 @@ async fn c09_rings_that_come_faster_than_the_gap_share_a_read_and_a_piece() {
     }
 }
 
+/// What others have read before a shutdown is not all that the log has by then.
+#[tokio::test]
+async fn d11_shared_frames_from_before_a_shutdown_are_not_the_last() {
+    let down = Arc::new(crate::wake::NoWake::new(Duration::from_secs(5)));
+    let rig = Rig::paced(down, StreamConfig::default()).await;
+    let mut readers = readers(&rig, 2).await;
+    rig.append(1).await;
+    rig.pass(5000);
+    assert_eq!(readers[0].names(), ["1"]);
+    // The second has not taken it yet.
+    rig.finish().await;
+    rig.streams.shutdown();
+    assert_eq!(readers[1].names(), ["1", "2", "closed"]);
+    assert_eq!(readers[0].names(), ["2", "closed"]);
+}
+
 #[tokio::test]
 async fn a_viewer_who_leaves_in_mid_read_leaves_the_reading_to_the_next() {
     let rig = Rig::new().await;
