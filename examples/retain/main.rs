@@ -73,7 +73,7 @@ async fn run(options: &Options) -> Result<ExitCode, Error> {
             return Ok(ExitCode::from(2));
         }
         RetentionOutcome::Done { removed } => {
-            eprintln!("{removed} events were counted and removed")
+            eprintln!("{removed} events were counted and removed");
         }
         other => return Err(format!("an outcome that is not known here: {other:?}").into()),
     }
