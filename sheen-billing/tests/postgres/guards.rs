@@ -1,8 +1,10 @@
 //! The schema holds the ledger's laws against whoever writes, sheen's own code included.
 
+use std::time::Duration;
+
 use sheen_billing::account::{
-    Bucket, Commit, CreditAudit, CreditPolicy, CreditStore, Figure, GrantStore, Place, Purchase,
-    Reserve,
+    Bucket, Commit, CreditAudit, CreditPolicy, CreditStore, CreditSweep, Figure, GrantStore, Place,
+    Purchase, Reserve,
 };
 use sheen_core::error::StoreErrorKind;
 use sheen_core::id::{OperationId, PaymentId, UserId};
@@ -340,4 +342,38 @@ async fn verify_names_what_was_written_past_the_rules() {
     let found = named().await;
     assert!(found.contains(&(Figure::LastEntry, 7, 6)), "{found:?}");
     assert!(found.contains(&(Figure::Sum(Bucket::Paid, Place::Granted), 50, 0)));
+}
+
+/// One account whose rows were changed by hand holds up the sweep of no other.
+#[tokio::test]
+async fn an_account_that_cannot_be_read_stops_no_sweep_of_others() {
+    let world = World::new(CreditPolicy::default()).await;
+    for user in ["ada", "bob"] {
+        for operation in ["1", "2"] {
+            let user = UserId::parse(user).unwrap();
+            let operation = OperationId::parse(operation).unwrap();
+            let mut wish = Reserve::new(user, operation, Seconds::from_u32(5));
+            wish.ttl = Duration::from_secs(60);
+            world.store.reserve(wish).await.unwrap();
+        }
+    }
+    let drift = "UPDATE sheen.credit_accounts SET version = version + 1, open_holds = 1
+        WHERE user_id = 'ada'";
+    assert_eq!(state(&world, drift).await, None);
+    world.advance(Duration::from_secs(61)).await;
+    let told = world.store.expire(10).await.unwrap_err();
+    assert_eq!(told.kind, StoreErrorKind::Corrupt);
+    let open: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM sheen.credit_holds WHERE state = 'open' AND user_id = 'bob'",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(open, 0);
+    let ada = UserId::parse("ada").unwrap();
+    let drifts = world.store.verify(&ada).await.unwrap();
+    assert!(
+        drifts.iter().any(|drift| drift.figure == Figure::OpenHolds),
+        "{drifts:?}"
+    );
 }

@@ -146,6 +146,12 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0007_settled.up.sql"),
             include_str!("migrations/0007_settled.down.sql"),
         ),
+        Migration::new(
+            8,
+            "the order of batches",
+            include_str!("migrations/0008_batch_order.up.sql"),
+            include_str!("migrations/0008_batch_order.down.sql"),
+        ),
     ],
 );
 

@@ -7,7 +7,7 @@ use super::support::{Holder, beside, waiting};
 use super::{World, new_build, worker};
 use sheen_core::build::{
     Authority, BeatOutcome, Build, BuildKind, BuildReader, BuildStore, Deadlines, Ending,
-    FailureReason, Finish, FinishOutcome, StartOutcome,
+    FailureReason, Finish, FinishOutcome, PgBuildStore, StartOutcome,
 };
 use sheen_core::files::{FilePath, FileSet};
 
@@ -373,4 +373,41 @@ async fn c03_a_known_build_is_told_of_one_instant() {
             "{known:?}"
         );
     }
+}
+
+/// C15: two batches over the same new projects, in opposite orders, never wait for one another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn batches_over_new_projects_do_not_wait_in_a_ring() {
+    let world = World::new().await;
+    for round in 0..4u32 {
+        let mut tasks = Vec::new();
+        for side in 0..2u32 {
+            let pool = world.database.pool_with(2, world.database.options()).await;
+            let store = PgBuildStore::new(pool, Deadlines::default());
+            let start = |n| {
+                let project = format!("new{round}-{n}");
+                new_build(round * 1000 + side * 100 + n, "u", &project)
+            };
+            let mut batch: Vec<_> = (0..50).map(start).collect();
+            if side == 1 {
+                batch.reverse();
+            }
+            tasks.push(beside(async move { store.start_many(batch).await }));
+        }
+        let mut started = 0;
+        for task in tasks {
+            let told = task.await.unwrap().unwrap();
+            let is_started =
+                |told: &&Result<StartOutcome, _>| matches!(told, Ok(StartOutcome::Started(_)));
+            started += told.iter().filter(is_started).count();
+        }
+        assert_eq!(started, 50);
+    }
+    let deadlocks: i64 = sqlx::query_scalar(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(deadlocks, 0);
 }

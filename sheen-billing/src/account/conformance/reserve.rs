@@ -101,6 +101,17 @@ pub async fn c04_a_repeat_gets_the_first_answer_and_other_numbers_conflict(
         assert_eq!(outcome, ReserveOutcome::OperationConflict, "{changed:?}");
     }
 
+    // A store keeps milliseconds; what is finer makes no other call of a repeat.
+    let mut fine = wish("fine", 1);
+    fine.ttl = Duration::from_secs(10) / 3;
+    let fine_held = harness.hold(&fine).await;
+    let fine_again = harness.reserve(&fine).await;
+    assert_eq!(
+        fine_again,
+        ReserveOutcome::AlreadyReserved(fine_held.clone())
+    );
+    harness.give_back(&fine_held.reservation, "fine").await;
+
     // One id may serve a reserve, a commit and a release.
     let charged = harness.charge(&held.reservation, "op", 40).await;
     let given_back = harness.give_back(&other.reservation, "op").await;

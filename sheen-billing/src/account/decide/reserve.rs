@@ -1,5 +1,7 @@
 //! Holding seconds.
 
+use std::time::Duration;
+
 use sheen_core::seconds::Seconds;
 use sheen_core::time::Timestamp;
 
@@ -23,7 +25,9 @@ pub fn reserve(
     if wish.seconds.is_zero() || wish.user != *account.user() {
         return Err(DecideError::Malformed);
     }
-    let ttl = wish.ttl.min(Reserve::MAX_TTL);
+    // Stores keep milliseconds: a finer repeat is the same one.
+    let ttl = wish.ttl.min(Reserve::MAX_TTL).as_millis();
+    let ttl = Duration::from_millis(u64::try_from(ttl).unwrap_or(u64::MAX));
     if let Some(known) = account.reserved(&wish.operation) {
         let same = known.seconds == wish.seconds
             && known.project == wish.project

@@ -1,9 +1,10 @@
 //! Releasing holds that nobody closed.
 
 use async_trait::async_trait;
-use sheen_core::error::StoreError;
+use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::postgres::{rows, step_error};
 use sqlx::Row;
+use sqlx::postgres::PgRow;
 
 use super::PgCreditStore;
 use super::rows::corrupt;
@@ -15,6 +16,13 @@ use crate::account::store::CreditSweep;
 const DECISIONS: u32 = 4;
 
 impl PgCreditStore {
+    async fn expire_row(&self, row: &PgRow, share: usize) -> Result<u32, StoreError> {
+        match Loaded::read(row)? {
+            Some(loaded) => self.expire_of(loaded, share).await,
+            None => Ok(0),
+        }
+    }
+
     /// Gives back at most `share` lapsed holds of an account, in one statement. An account that
     /// another session works on is passed by: that step gives them back itself.
     async fn expire_of(&self, mut loaded: Loaded, share: usize) -> Result<u32, StoreError> {
@@ -49,14 +57,17 @@ impl CreditSweep for PgCreditStore {
             sqlx::query(include_str!("sql/lapsed.sql")).bind(i64::from(limit))
         })
         .await?;
-        let mut released = 0u32;
+        let (mut released, mut corrupted) = (0u32, None);
         for row in &found {
             let share: i32 = row.try_get("share").map_err(step_error)?;
             let share = usize::try_from(share).map_err(corrupt)?;
-            if let Some(loaded) = Loaded::read(row)? {
-                released = released.saturating_add(self.expire_of(loaded, share).await?);
+            match self.expire_row(row, share).await {
+                Ok(more) => released = released.saturating_add(more),
+                // One account whose rows were changed by hand holds no other up, and is told last.
+                Err(error) if error.kind == StoreErrorKind::Corrupt => corrupted = Some(error),
+                Err(error) => return Err(error),
             }
         }
-        Ok(released)
+        corrupted.map_or(Ok(released), Err)
     }
 }

@@ -22,7 +22,7 @@ SELECT
     (r.build).created_ms,
     (r.build).updated_ms,
     (r.build).heartbeat_ms
-FROM sheen.build_start_many_v1(
+FROM sheen.build_start_many_v2(
     p_builds => $1,
     p_versions => $2,
     p_users => $3,

@@ -1,0 +1,1 @@
+DROP FUNCTION sheen.build_start_many_v2;
