@@ -38,6 +38,12 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0003_retention.up.sql"),
             include_str!("migrations/0003_retention.down.sql"),
         ),
+        Migration::new(
+            4,
+            "retention beside another",
+            include_str!("migrations/0004_retention_beside_another.up.sql"),
+            include_str!("migrations/0004_retention_beside_another.down.sql"),
+        ),
     ],
 );
 

@@ -50,11 +50,11 @@ impl Retention {
                 let Removal::Removed(events) = step else {
                     return Ok(RetentionOutcome::Done { removed });
                 };
-                removed += events;
-                progress(Progress { day, removed, due });
-                if events < u64::from(batch) {
+                if events == 0 {
                     break;
                 }
+                removed += events;
+                progress(Progress { day, removed, due });
             }
         }
         Ok(RetentionOutcome::Done { removed })

@@ -76,7 +76,8 @@ impl Survey {
 pub enum Removal {
     /// The day is not past its age by the store's clock. Nothing was removed.
     TooYoung,
-    /// So many events were counted and removed; fewer than the limit means that none is left.
+    /// So many events were counted and removed; 0 means that none was left. Fewer than the limit does
+    /// not: another removal at the same time may have taken some of these.
     Removed(u64),
 }
 

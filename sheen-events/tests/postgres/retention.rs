@@ -14,6 +14,7 @@ use sheen_events::retention::conformance::RetentionHarness;
 use sheen_events::retention::{
     PgRetention, RETENTION, Retention, RetentionConfig, RetentionOutcome, RetentionStore,
 };
+use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool, Row};
 use testkit::{Durability, Place, PostgresServer, Proof, Proxy, To};
 
@@ -126,7 +127,7 @@ async fn g01_a_run_that_is_cut_at_any_message_counts_each_event_once() {
     let mut cuts = 0;
     for to in [To::Server, To::Client] {
         for place in [Place::Before, Place::Within, Place::After] {
-            for nth in (1..).step_by(Proof::size().pick(4, 1)) {
+            for nth in (1..).step_by(Proof::size().pick(9, 1)) {
                 let world = old_world().await;
                 let before = all_of(&world.pool).await;
                 let proxy = Proxy::postgres(&world.database);
@@ -161,7 +162,7 @@ async fn g01_a_run_that_is_cut_at_any_message_counts_each_event_once() {
             }
         }
     }
-    let least = Proof::size().pick(6, 21);
+    let least = Proof::size().pick(3, 21);
     assert!(cuts >= least, "only {cuts} runs were cut");
 }
 
@@ -203,12 +204,27 @@ async fn g01_killed_sessions_lose_and_double_nothing() {
     };
     let runner = async || {
         let pool = world.database.pool(1).await;
-        while in_batches(&pool).run(|_| ()).await.is_err() {}
+        // Each session can be killed as often as the killer strikes, and once more.
+        for _ in 0..100 {
+            if in_batches(&pool).run(|_| ()).await.is_ok() {
+                return;
+            }
+        }
+        panic!("no run got through");
     };
     futures_util::join!(killed, runner(), runner(), runner());
     assert_eq!(all_of(&world.pool).await, before);
     let page = world.log.read(&build, 0, 10).await.unwrap().unwrap();
     assert_eq!((page.stream.floor, page.events.len()), (4000, 0));
+}
+
+/// A pool of one that does not wait for a server that is gone.
+async fn impatient(world: &World) -> PgPool {
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .acquire_timeout(Duration::from_secs(2))
+        .test_before_acquire(false);
+    pool.connect_with(world.database.options()).await.unwrap()
 }
 
 /// G1: the whole server is killed with two runs in it, three times, as by a loss of power.
@@ -220,7 +236,7 @@ async fn g01_a_server_killed_amid_runs_counts_each_event_once() {
     let build = long(&world).await;
     let before = all_of(&world.pool).await;
     for round in 0..4 {
-        let (one, two) = (world.database.pool(1).await, world.database.pool(1).await);
+        let (one, two) = (impatient(&world).await, impatient(&world).await);
         let mut steps = 0;
         let (one, two) = (in_batches(&one), in_batches(&two));
         let crashing = one.run(|_| {

@@ -1,4 +1,5 @@
-//! Retention in PostgreSQL. Each method is one statement.
+//! Retention in PostgreSQL. Each method is one statement, and a removal one more for each time that
+//! another took the same events before it.
 
 use std::time::Duration;
 
@@ -65,23 +66,28 @@ impl RetentionStore for PgRetention {
     async fn remove(&self, last: Day, age: Duration, limit: u32) -> Result<Removal, StoreError> {
         let types = ENDS.each_ref().map(EventType::as_str);
         let statuses = ENDS.each_ref().map(|kind| status_of(kind).as_str());
-        let done = row(&self.pool, || {
-            sqlx::query(include_str!("sql/remove.sql"))
-                .bind(last.end().as_millis())
-                .bind(millis(age))
-                .bind(i64::from(limit))
-                .bind(types.to_vec())
-                .bind(statuses.to_vec())
-                .bind(EventStatus::Building.as_str())
-        })
-        .await?
-        .ok_or_else(|| corrupt("no row for a removal"))?;
-        let removed: Option<i64> = get(&done, "removed")?;
-        removed.map_or(Ok(Removal::TooYoung), |removed| {
-            u64::try_from(removed)
-                .map(Removal::Removed)
-                .map_err(corrupt)
-        })
+        loop {
+            let done = row(&self.pool, || {
+                sqlx::query(include_str!("sql/remove.sql"))
+                    .bind(last.end().as_millis())
+                    .bind(millis(age))
+                    .bind(i64::from(limit))
+                    .bind(types.to_vec())
+                    .bind(statuses.to_vec())
+                    .bind(EventStatus::Building.as_str())
+            })
+            .await?
+            .ok_or_else(|| corrupt("no row for a removal"))?;
+            if get::<Option<i64>>(&done, "removed")?.is_none() {
+                return Ok(Removal::TooYoung);
+            }
+            let (removed, found) = (unsigned(&done, "removed")?, unsigned(&done, "candidates")?);
+            // Another removal took all that was found while this one waited for it: there may be
+            // more. It went on, so this ends.
+            if removed > 0 || found == 0 || limit == 0 {
+                return Ok(Removal::Removed(removed));
+            }
+        }
     }
 
     async fn counts(&self, first: Day, last: Day) -> Result<Vec<DailyCount>, StoreError> {

@@ -1,0 +1,1 @@
+DROP FUNCTION sheen.event_retain_v2;
