@@ -2,12 +2,14 @@
 //!
 //! Every process has stores of its own over the same servers. They start one project's build at
 //! once and get one; they make one keyed call at once and it runs once; one of them is killed in
-//! the middle of a build, which another one then ends.
+//! the middle of a build, which another one then ends. Then three whole workers do the same, called
+//! over HTTP.
 //!
 //! The servers are private ones, or those that `SHEEN_TEST_DATABASE_URL` and
 //! `SHEEN_TEST_REDIS_URL` name.
 
 mod member;
+mod workers;
 
 use std::error::Error;
 use std::io::Write as _;
@@ -131,5 +133,6 @@ async fn play() -> Result<(), Box<dyn Error + Send + Sync>> {
     let ended = ended.ok_or("it is gone")?.build;
     let reason = ended.reason.map(|reason| reason.as_str());
     say(&format!("{build} is {}, {reason:?}", ended.status.as_str()));
-    Ok(())
+    drop(members);
+    workers::play(&program.with_file_name("worker")).await
 }

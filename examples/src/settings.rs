@@ -81,12 +81,12 @@ impl WorkerSettings {
         let family = &self.family;
         let told = [
             (
-                family.database_url.is_some(),
-                "DATABASE_URL is set but this worker keeps everything in memory: a restart forgets it",
+                family.redis_url.is_some() && family.database_url.is_none(),
+                "REDIS_URL is set but DATABASE_URL is not: builds and credits are kept in memory, a restart forgets them",
             ),
             (
-                family.redis_url.is_some(),
-                "REDIS_URL is set but this worker keeps everything in memory: a restart forgets it",
+                family.database_url.is_some() && family.redis_url.is_none() && family.limits,
+                "DATABASE_URL is set but REDIS_URL is not: several workers each count rate limits for themselves",
             ),
             (
                 family.demo == Some(true),
@@ -240,7 +240,7 @@ mod tests {
         assert_eq!(settings.build_command.as_deref(), Some("npm run build"));
         assert_eq!(settings.preview_dir, Some(PathBuf::from("/srv/previews")));
         assert_eq!(settings.builds, 8);
-        assert_eq!(settings.warnings().len(), 3);
+        assert_eq!(settings.warnings().len(), 1, "limits are off");
         assert_eq!(settings.viewer_secrets.len(), 2);
         let shown = format!("{settings:?}");
         assert!(!shown.contains(A) && !shown.contains(B), "{shown}");

@@ -1,12 +1,15 @@
 //! The family as a server: `cargo run --release --example worker`.
 //!
-//! Everything is kept in memory and gone when the process ends. Settings come from the environment
-//! (docs/wire.md §14); with none at all it listens on 127.0.0.1:8787 with a secret of its own.
+//! Settings come from the environment (docs/wire.md §14); with none at all it listens on
+//! 127.0.0.1:8787 with a secret of its own, and everything is in memory and gone when the process
+//! ends. With `DATABASE_URL` it is kept in PostgreSQL, which several workers may share.
 
 mod builder;
 mod greeting;
+mod late;
 mod recommender;
 mod serve;
+mod stores;
 mod wiring;
 
 use std::process::ExitCode;
@@ -37,7 +40,7 @@ async fn main() -> ExitCode {
     }
 }
 
-async fn run() -> Result<(), Box<dyn std::error::Error>> {
+async fn run() -> Result<(), stores::Error> {
     let environment: Vec<_> = std::env::vars_os().collect();
     let (environment, own_secret) = with_a_secret(environment, &OsEntropy);
     let settings = WorkerSettings::parse(environment.iter().cloned())?;
@@ -49,7 +52,7 @@ async fn run() -> Result<(), Box<dyn std::error::Error>> {
         .await
         .map_err(|error| format!("cannot listen on {addr} (SHEEN_ADDR): {error}"))?;
     let url = format!("http://{}", listener.local_addr()?);
-    let wired = wiring::wire(settings, environment, &url)?;
+    let wired = wiring::wire(settings, environment, &url).await?;
     greeting::greet(&url, own_secret.as_ref().map(|secret| secret.as_str()));
     serve::until_told_to_stop(listener, &wired).await?;
     Ok(())

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use examples::site::lacks;
-use sheen_core::build::{BuildReader, MemoryBuildStore};
+use sheen_core::build::BuildReader;
 use sheen_core::wire::SuggestionItem;
-use sheen_events::recommend::{BuildsFirst, NewRequest, ProviderError, RecommendProvider};
+use sheen_events::recommend::{NewRequest, ProviderError, RecommendProvider};
 
 /// Looks at a project's pages. No model is asked: the same files get the same recommendations.
 #[derive(Debug)]
@@ -21,15 +21,5 @@ impl RecommendProvider for Lacks {
             .await
             .map_err(|_| ProviderError::new("The site's files could not be read."))?;
         Ok(lacks::recommend(&files))
-    }
-}
-
-/// Builds that are queued go first.
-#[derive(Debug)]
-pub(crate) struct Queue(pub(crate) Arc<MemoryBuildStore>);
-
-impl BuildsFirst for Queue {
-    fn builds_wait(&self) -> bool {
-        self.0.lock().queued() > 0
     }
 }

@@ -8,19 +8,18 @@ use axum::Router;
 use examples::settings::WorkerSettings;
 use examples::site::build::SiteBuilder;
 use sheen::measuring::MeasureBuilds;
-use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen::recommending::EndStreams;
 use sheen::runner::{self, RunnerConfig, RunnerHandle, RunnerParts};
-use sheen::worker::{SettledObserver, Worker};
+use sheen::worker::{Parts, SettledObserver, Worker};
 use sheen_auth::address::ForwardedFor;
-use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
-use sheen_auth::replay::MemoryReplayStore;
-use sheen_auth::signature::{Gate, Verifier};
+use sheen_auth::limit::{LimitTable, Limiter, OnFailure};
+use sheen_auth::signature::{Gate, KeyRing, Modes, Verifier};
 use sheen_auth::token::ViewerTokens;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
+use sheen_axum::signature::{FailureLimit, SignatureMetrics};
 use sheen_axum::timing::TimingMetrics;
-use sheen_billing::estimate::{EstimateSettings, Estimator, MemorySampleStore};
+use sheen_billing::estimate::{EstimateSettings, Estimator};
 use sheen_billing::package::{Catalogue, Package, Price};
 use sheen_core::entropy::{Entropy, OsEntropy};
 use sheen_core::id::WorkerId;
@@ -28,15 +27,17 @@ use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::time::{Clock, SystemClock};
 use sheen_events::feed::{Feed, FeedConfig};
-use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
+use sheen_events::message::Conversations;
 use sheen_events::recommend::{
-    self, BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, RecommendRunner,
-    RecommendRunnerParts, Recommendations,
+    self, BuildTokens, QueueLimits, RecommendParts, RecommendRunner, RecommendRunnerParts,
+    Recommendations,
 };
 use sheen_events::stream::{StreamConfig, StreamService};
 
 use crate::builder::{Sites, Unpublish};
-use crate::recommender::{Lacks, Queue};
+use crate::late::{self, LateStreams};
+use crate::recommender::Lacks;
+use crate::stores::{self, Error, Stores};
 
 /// A worker ready to serve.
 #[derive(Debug)]
@@ -49,17 +50,8 @@ pub(crate) struct Wired {
     _previews: Option<tempfile::TempDir>,
 }
 
-type Error = Box<dyn std::error::Error>;
-
-/// A nonce is remembered for 12 to 17 minutes: about 1,000 signed calls a second, every second,
-/// before the door refuses.
-const REPLAY_CAPACITY: usize = 1_000_000;
-
-/// Keys of limits: users, addresses and principals seen within their periods.
-const LIMIT_CAPACITY: usize = 1_000_000;
-
 /// Puts the worker together.
-pub(crate) fn wire(
+pub(crate) async fn wire(
     settings: WorkerSettings,
     environment: Vec<(OsString, OsString)>,
     url: &str,
@@ -67,6 +59,9 @@ pub(crate) fn wire(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let entropy: Arc<dyn Entropy> = Arc::new(OsEntropy);
     let runtime = Arc::new(TokioRuntime);
+    let queue = QueueLimits::default();
+    let stores = stores::open(&settings, &clock, &entropy, queue).await?;
+    let gate = gate(&stores, settings.keys, settings.modes, &clock)?;
     let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -75,49 +70,44 @@ pub(crate) fn wire(
         Arc::clone(&clock),
         runtime.clone(),
     )?);
-    let ring = settings.keys.ok_or("no signing key is set")?;
-    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
-    let verifier = Verifier::with_modes(ring, settings.modes)?.accept_locale_order(true);
-    let replay = Arc::new(MemoryReplayStore::new(Arc::clone(&clock), REPLAY_CAPACITY));
-
-    let mut rules = MemoryConfig::default();
-    rules.credits.daily_gift = settings.daily_gift;
-    rules.credits.welcome_bonus = settings.welcome_bonus;
-    rules.leave_streams_open = true;
-    let rooms = MemoryRooms::new(rules, Arc::clone(&clock), Arc::clone(&entropy));
-    let (recommendations, recommender) = recommend(&rooms, &clock);
-    let (estimator, measuring) = estimator(&rooms, &clock);
+    let (recommendations, recommender) = recommend(&stores, queue);
+    let (estimator, measuring) = estimator(&stores, &clock);
+    let id = WorkerId::generate(&OsEntropy);
+    let ends = ends(&stores, &recommendations, &clock, &id).await?;
     let observers: Vec<Arc<dyn SettledObserver>> = vec![
         Arc::new(measuring),
         Arc::new(Unpublish(Arc::clone(&sites))),
-        Arc::new(EndStreams::new(recommendations.clone(), runtime.clone())),
+        Arc::new(ends),
     ];
-    let parts = rooms.parts(runtime.clone(), runtime.clone(), observers);
+    let parts = parts(&stores, &clock, &entropy, observers);
     let worker = Arc::new(Worker::new(parts).with_estimator(estimator));
     let family = settings.family;
     let builder = Arc::new(Sites {
         sites: Arc::clone(&sites),
         preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
-    let runner = start_runner(&worker, &rooms, builder, settings.builds);
-    let streams = streams(&rooms, &clock);
-    let limits = family.limits.then(|| limits(&clock, family.trusted_hops));
+    let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
+    let (streams, feed) = (streams(&stores, &clock), feed(&stores, &clock));
+    let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
+    let failures = limits
+        .as_ref()
+        .and_then(|_| failures(&stores, family.trusted_hops));
     let app = App {
         limits,
         worker,
-        gate: Arc::new(Gate::new(verifier, replay, Arc::clone(&clock))),
+        gate,
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
         revocations: None,
-        failures: None,
-        idempotency: rooms.idempotency.clone(),
-        feed: feed(&rooms, &clock),
+        failures,
+        idempotency: stores.idempotency,
+        feed,
         streams: streams.clone(),
-        conversations: conversations(&clock),
+        conversations: Conversations::new(stores.messages),
         recommendations: Some(recommendations),
         timings: Arc::new(TimingMetrics::new()),
-        credits: rooms.credits.clone(),
-        grants: rooms.credits.clone(),
-        accounts: rooms.credits,
+        credits: stores.credits,
+        grants: stores.grants,
+        accounts: stores.accounts,
         catalogue: catalogue()?,
         allowed_origins: family.allowed_origins,
         clock,
@@ -136,65 +126,114 @@ pub(crate) fn wire(
     })
 }
 
+/// What ends the streams of settled builds, also of those that another worker left open.
+async fn ends(
+    stores: &Stores,
+    recommendations: &Recommendations,
+    clock: &Arc<dyn Clock>,
+    id: &WorkerId,
+) -> Result<EndStreams, Error> {
+    let ends = EndStreams::new(recommendations.clone(), Arc::new(TokioRuntime));
+    if let Some(outbox) = &stores.outbox {
+        let late = LateStreams {
+            log: Arc::clone(&stores.log),
+            ends: ends.clone(),
+            clock: Arc::clone(clock),
+        };
+        late::listen(Arc::clone(outbox), late, id.clone()).await?;
+    }
+    Ok(ends)
+}
+
+fn parts(
+    stores: &Stores,
+    clock: &Arc<dyn Clock>,
+    entropy: &Arc<dyn Entropy>,
+    observers: Vec<Arc<dyn SettledObserver>>,
+) -> Parts {
+    Parts {
+        admission: Arc::clone(&stores.admission),
+        builds: Arc::clone(&stores.builds),
+        log: Arc::clone(&stores.log),
+        wake: Arc::clone(&stores.door.wake),
+        clock: Arc::clone(clock),
+        entropy: Arc::clone(entropy),
+        spawn: Arc::new(TokioRuntime),
+        sleep: Arc::new(TokioRuntime),
+        observers,
+    }
+}
+
 /// Estimates by what deployed builds took, and the observer that measures them.
-fn estimator(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, MeasureBuilds) {
-    let samples = Arc::new(MemorySampleStore::new());
-    let settings = EstimateSettings::default();
+fn estimator(stores: &Stores, clock: &Arc<dyn Clock>) -> (Arc<Estimator>, MeasureBuilds) {
+    let (samples, settings) = (Arc::clone(&stores.samples), EstimateSettings::default());
     let estimator = Arc::new(Estimator::new(samples, Arc::clone(clock), settings));
-    let measuring = MeasureBuilds::new(Arc::clone(&estimator), rooms.builds.clone());
+    let measuring = MeasureBuilds::new(Arc::clone(&estimator), Arc::clone(&stores.builds));
     (estimator, measuring)
 }
 
 /// Polls with nothing new are answered from what was read, until a build rings.
-fn feed(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> Feed {
-    let (log, wake) = (rooms.log.clone(), rooms.wake.clone());
+fn feed(stores: &Stores, clock: &Arc<dyn Clock>) -> Feed {
+    let (log, wake) = (Arc::clone(&stores.log), Arc::clone(&stores.door.wake));
     Feed::remembering(log, wake, Arc::clone(clock), FeedConfig::default())
 }
 
-fn streams(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> StreamService {
+fn streams(stores: &Stores, clock: &Arc<dyn Clock>) -> StreamService {
     StreamService::new(
-        rooms.log.clone(),
-        rooms.wake.clone(),
+        Arc::clone(&stores.log),
+        Arc::clone(&stores.door.wake),
         Arc::new(TokioRuntime),
         Arc::clone(clock),
         StreamConfig::default(),
     )
 }
 
-fn conversations(clock: &Arc<dyn Clock>) -> Conversations {
-    let config = MemoryMessageConfig::default();
-    Conversations::new(Arc::new(MemoryMessageStore::new(Arc::clone(clock), config)))
-}
-
-/// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys: then
-/// new ones are refused rather than let through unlimited.
-fn limits(clock: &Arc<dyn Clock>, trusted_hops: u8) -> Arc<Limits> {
-    let store = MemoryLimitStore::new(Arc::clone(clock), LIMIT_CAPACITY);
-    let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+/// The limits of docs/wire.md §11. A store in memory fails only by being full of live keys, one on
+/// Redis when the server is away: then calls are refused rather than let through unlimited.
+fn limits(stores: &Stores, trusted_hops: u8) -> Arc<Limits> {
+    let limiter = Limiter::new(Arc::clone(&stores.door.limits), OnFailure::Closed);
     let limits = Limits::new(limiter, LimitTable::wire());
     Arc::new(limits.forwarded(ForwardedFor::new(trusted_hops)))
 }
 
-/// Records of recommendations: the last builds', 64 KiB each at the most.
-const RECOMMENDATIONS: usize = 10_000;
+/// Who may call, counted as metrics.
+fn gate(
+    stores: &Stores,
+    ring: Option<KeyRing>,
+    modes: Modes,
+    clock: &Arc<dyn Clock>,
+) -> Result<Arc<Gate>, Error> {
+    let ring = ring.ok_or("no signing key is set")?;
+    // Front ends in the field sort their queries by localeCompare (docs/wire.md §1).
+    let verifier = Verifier::with_modes(ring, modes)?.accept_locale_order(true);
+    let gate = Gate::new(verifier, Arc::clone(&stores.door.replay), Arc::clone(clock));
+    Ok(Arc::new(
+        gate.observed_by(Arc::new(SignatureMetrics::new())),
+    ))
+}
 
-/// Recommendations over the memory rooms, and what works on them.
-fn recommend(rooms: &MemoryRooms, clock: &Arc<dyn Clock>) -> (Recommendations, RecommendRunner) {
-    let limits = QueueLimits::default();
-    let store = MemoryRecommendStore::new(Arc::clone(clock), limits, RECOMMENDATIONS);
-    let store = Arc::new(store);
+/// How often an address may fail to sign, where addresses are known.
+fn failures(stores: &Stores, trusted_hops: u8) -> Option<FailureLimit> {
+    let forwarded = ForwardedFor::new(trusted_hops)?;
+    let limiter = Limiter::new(Arc::clone(&stores.door.limits), OnFailure::Closed);
+    Some(FailureLimit::new(limiter, forwarded))
+}
+
+/// Recommendations, and what works on them.
+fn recommend(stores: &Stores, limits: QueueLimits) -> (Recommendations, RecommendRunner) {
+    let builds = &stores.builds;
     let service = Recommendations::new(RecommendParts {
-        store: store.clone(),
-        queue: store,
-        log: rooms.log.clone(),
-        tokens: Arc::new(BuildTokens::new(rooms.builds.clone())),
-        wake: rooms.wake.clone(),
+        store: Arc::clone(&stores.recommendations),
+        queue: Arc::clone(&stores.queue),
+        log: Arc::clone(&stores.log),
+        tokens: Arc::new(BuildTokens::new(Arc::clone(builds))),
+        wake: Arc::clone(&stores.door.wake),
         limits,
     });
     let runner = recommend::run(RecommendRunnerParts {
         service: service.clone(),
-        provider: Arc::new(Lacks(rooms.builds.clone())),
-        builds: Arc::new(Queue(rooms.builds.clone())),
+        provider: Arc::new(Lacks(Arc::clone(builds))),
+        builds: Arc::clone(&stores.builds_first),
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),
     });
@@ -213,18 +252,18 @@ fn preview_folder(named: Option<PathBuf>) -> Result<(PathBuf, Option<tempfile::T
 
 fn start_runner(
     worker: &Arc<Worker>,
-    rooms: &MemoryRooms,
+    stores: &Stores,
     builder: Arc<Sites>,
-    builds: usize,
+    (id, builds): (WorkerId, usize),
 ) -> RunnerHandle {
     let mut paces = RunnerConfig::default();
     paces.concurrency = builds;
     runner::start(RunnerParts {
         worker: Arc::clone(worker),
         builder,
-        credits: rooms.credits.clone(),
-        records: rooms.idempotency.clone(),
-        id: WorkerId::generate(&OsEntropy),
+        credits: Arc::clone(&stores.lapsed),
+        records: Arc::clone(&stores.idempotency),
+        id,
         spawn: Arc::new(TokioRuntime),
         sleep: Arc::new(TokioRuntime),
         config: paces,

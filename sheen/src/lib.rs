@@ -3,7 +3,7 @@
 //!
 //! [`worker`] has the steps, [`admission`] their atomic form across rooms, [`builder`] what a
 //! service supplies, and [`runner`] the loop that drives it. [`memory`] has every room in memory,
-//! wired.
+//! wired; with the feature `postgres`, `postgres` has them on PostgreSQL.
 //!
 //! A builder, a worker over memory rooms, a build from start to preview:
 //!
@@ -92,6 +92,8 @@ pub mod admission;
 pub mod builder;
 pub mod measuring;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
 pub mod recommending;
 pub mod runner;
 mod stop;

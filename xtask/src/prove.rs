@@ -90,6 +90,44 @@ const PROOFS: &[Proof] = &[
         ],
     },
     Proof {
+        name: "workers",
+        about: "ten times 200 starts over HTTP at three workers are one build for a project and \
+                for a key, a worker killed mid-build loses that build alone, and killed workers and \
+                databases under load take nothing with them that was acknowledged; and the line to \
+                the database cut at every message of every step across rooms",
+        commands: &[
+            &[
+                "build",
+                "--release",
+                "-p",
+                "examples",
+                "--example",
+                "worker",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "examples",
+                "--test",
+                "it",
+                "--",
+                "workers::",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen",
+                "--all-features",
+                "--test",
+                "postgres",
+                "--",
+                "cuts::",
+            ],
+        ],
+    },
+    Proof {
         name: "doors",
         about: "a million forged calls spend nothing, ten million keys cost no more memory, and no \
                 clock lets a call in twice, on each replay store",

@@ -12,3 +12,4 @@ mod starts;
 mod streams;
 mod support;
 mod talk;
+mod workers;

@@ -76,7 +76,13 @@ impl Limiter {
     /// Also tells `hook` of every failure, for a log or a metric.
     #[must_use]
     pub fn on_each_failure(mut self, hook: impl Fn(&StoreError) + Send + Sync + 'static) -> Self {
-        self.hook = Some(Arc::new(hook));
+        let before = self.hook.take();
+        self.hook = Some(Arc::new(move |error: &StoreError| {
+            if let Some(before) = &before {
+                before(error);
+            }
+            hook(error);
+        }));
         self
     }
 

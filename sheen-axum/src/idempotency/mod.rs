@@ -7,7 +7,7 @@
 //! 3. A repeat gets the stored status, allowed headers and exact bytes, `Idempotency-Replayed: true`
 //!    and `x-original-request-id`; while the first runs it is told to come again, or waits as long
 //!    as `Prefer: wait=N` says, at most 10 s; another call under the key is refused.
-//! 4. Only 2xx answers are stored. A refusal, an error and a panic free the key: the same call may
+//! 4. Only 2xx answers are stored, and of those not the ones that say so ([`Whole::unkept`]). A refusal, an error and a panic free the key: the same call may
 //!    be made again. So does a time limit inside the layer, which is a refusal; one outside of it
 //!    is a caller that hung up.
 //! 5. Routes are registered with [`post`], [`put`] and [`patch`], which take handlers whose answers

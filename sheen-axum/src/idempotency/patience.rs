@@ -19,6 +19,9 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
+    /// None at all.
+    pub(crate) const NONE: Self = Self { looks: 0 };
+
     /// As long as the caller is ready to wait: `Prefer: wait=N` seconds (RFC 7240), at most 10.
     pub(crate) fn of(headers: &HeaderMap) -> Self {
         Self {

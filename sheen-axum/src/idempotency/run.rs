@@ -18,11 +18,15 @@ use tracing::Instrument;
 
 use super::keyed::kept_answer;
 use super::layer::IdempotencyLayer;
+use super::whole::Unkept;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 
 /// How often a running call's lease (60 s) is renewed.
 const RENEW: Duration = Duration::from_secs(20);
+/// Between the tries to store an answer; each pause is twice the one before.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_millis(800);
 
 pub(super) async fn run_under_lease<S>(
     layer: IdempotencyLayer,
@@ -75,7 +79,8 @@ where
         }
         Err(_) => Problem::new(Code::Internal).into_response(),
     };
-    if !answer.status().is_success() {
+    let is_unkept = answer.extensions().get::<Unkept>().is_some();
+    if is_unkept || !answer.status().is_success() {
         abandon(layer, &lease).await;
         return Ok(answer);
     }
@@ -123,16 +128,28 @@ async fn keep(
     }
     let body = whole.to_bytes();
     match kept_answer(parts.status, &parts.headers, &body, request_id) {
-        Ok(stored) => match layer.store.complete(lease, stored).await {
-            Ok(LeaseOutcome::Done) => {}
-            // Somebody took over after the lease ended; theirs is the answer that is kept.
-            Ok(_) => tracing::warn!("an idempotency lease was lost before its call ended"),
-            // The call happened and its caller is told so; the lease lapses by itself.
-            Err(error) => tracing::error!(%error, "an answer was not kept under its key"),
-        },
+        Ok(stored) => complete(layer, lease, stored).await,
         Err(error) => tracing::error!(%error, "an answer was not kept under its key"),
     }
     Response::from_parts(parts, Body::from(body))
+}
+
+/// Stores the answer, in several tries: the call happened, and what is not stored may happen again.
+async fn complete(layer: &IdempotencyLayer, lease: &Lease, answer: StoredAnswer) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match layer.store.complete(lease, answer.clone()).await {
+            Ok(LeaseOutcome::Done) => return,
+            // Somebody took over after the lease ended; theirs is the answer that is kept.
+            Ok(_) => return tracing::warn!("an idempotency lease was lost before its call ended"),
+            Err(error) if error.is_transient() && pause <= LAST_PAUSE => {
+                layer.sleep.sleep(pause).await;
+                pause *= 2;
+            }
+            // The caller is told what happened; the lease lapses by itself.
+            Err(error) => return tracing::error!(%error, "an answer was not kept under its key"),
+        }
+    }
 }
 
 async fn abandon(layer: &IdempotencyLayer, lease: &Lease) {

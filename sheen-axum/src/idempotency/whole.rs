@@ -21,7 +21,12 @@ pub struct Whole {
     /// All headers; of them the layer keeps [`StoredAnswer::KEPT_HEADERS`].
     headers: HeaderMap,
     body: Bytes,
+    is_kept: bool,
 }
+
+/// On an answer that is not kept under its call's key, though it is a success.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Unkept;
 
 impl Whole {
     /// Takes an answer. Make it before the effect where that is possible: a call that fails here
@@ -42,7 +47,16 @@ impl Whole {
             status,
             headers,
             body,
+            is_kept: true,
         })
+    }
+
+    /// The same, kept under no key: it tells a refusal that a repeat may overcome. The key is freed as
+    /// by a refusal, so the call must be one that may be made again.
+    #[must_use]
+    pub const fn unkept(mut self) -> Self {
+        self.is_kept = false;
+        self
     }
 
     /// The headers, to add to.
@@ -56,6 +70,9 @@ impl IntoResponse for Whole {
         let mut answer = Response::new(Body::from(self.body));
         *answer.status_mut() = self.status;
         *answer.headers_mut() = self.headers;
+        if !self.is_kept {
+            answer.extensions_mut().insert(Unkept);
+        }
         answer
     }
 }

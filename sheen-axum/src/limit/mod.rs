@@ -14,8 +14,8 @@ mod layer;
 mod rules;
 
 pub use layer::{LimitError, LimitLayer, LimitService, LimitedBy};
-pub(crate) use rules::client_network;
 pub use rules::{
     Limits, RATELIMIT, RATELIMIT_POLICY, X_FORWARDED_FOR, X_RATELIMIT_LIMIT, X_RATELIMIT_REMAINING,
     X_RATELIMIT_RESET,
 };
+pub(crate) use rules::{client_network, log_failure};

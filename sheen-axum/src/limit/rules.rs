@@ -99,7 +99,7 @@ pub(crate) fn client_network(forwarded: ForwardedFor, headers: &HeaderMap) -> Op
     forwarded.client(lines.map(HeaderValue::as_bytes))
 }
 
-fn log_failure(error: &StoreError) {
+pub(crate) fn log_failure(error: &StoreError) {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     tracing::warn!(%error, cause, "the limits' store failed");
 }

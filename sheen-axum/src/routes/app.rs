@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{MethodRouter, get, post};
 use sheen::worker::Worker;
 use sheen_auth::limit::RouteClass;
@@ -37,7 +37,7 @@ use crate::limit::{LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
-use crate::signature::{BODY_LIMIT, FailureLimit, START_BODY_LIMIT, SignatureLayer};
+use crate::signature::{BODY_LIMIT, FailureLimit, Intake, START_BODY_LIMIT, SignatureLayer};
 use crate::timing::ServerTimingLayer;
 
 /// What the routes stand on.
@@ -112,12 +112,13 @@ pub fn router(app: App) -> Router {
 pub fn router_with(app: App, beside: Router) -> Router {
     let state = Arc::new(app);
     let app = &*state;
+    let intake = &Intake::new(Arc::clone(&app.sleep));
     let outermost = RequestIdLayer::new(Arc::clone(&app.entropy), Arc::clone(&app.clock));
     Router::new()
-        .merge(starts(app))
-        .merge(keyed(app))
-        .merge(reads(app))
-        .merge(event_reads(app))
+        .merge(starts(app, intake))
+        .merge(keyed(app, intake))
+        .merge(reads(app, intake))
+        .merge(event_reads(app, intake))
         .route("/health", get(health))
         .with_state(Arc::clone(&state))
         .merge(beside)
@@ -144,8 +145,8 @@ fn preparing(app: &App, rule: UserRule) -> Preparing {
     }
 }
 
-fn signed(app: &App) -> SignatureLayer {
-    let layer = SignatureLayer::new(Arc::clone(&app.gate));
+fn signed(app: &App, intake: &Intake) -> SignatureLayer {
+    let layer = SignatureLayer::new(Arc::clone(&app.gate)).intake(intake.clone());
     match &app.failures {
         Some(failures) => layer.limit_failures(failures.clone()),
         None => layer,
@@ -171,15 +172,15 @@ fn behind(
 }
 
 /// Starts keep their answer in the step that admits the build, so no layer does.
-fn starts(app: &App) -> Routes {
+fn starts(app: &App, intake: &Intake) -> Routes {
     let routes = Router::new()
         .route("/v1/create-preview-for-new-project", post(start::create))
         .route("/v1/update-project", post(start::update));
-    let door = signed(app).body_limit(START_BODY_LIMIT);
+    let door = signed(app, intake).body_limit(START_BODY_LIMIT);
     behind(app, door, UserRule::Named, RouteClass::Named, routes)
 }
 
-fn keyed(app: &App) -> Routes {
+fn keyed(app: &App, intake: &Intake) -> Routes {
     let layer = || {
         IdempotencyLayer::new(
             Arc::clone(&app.idempotency),
@@ -189,7 +190,7 @@ fn keyed(app: &App) -> Routes {
     };
     let within = |routes: Routes, rule, class, most| {
         let preparing = from_fn_with_state(preparing(app, rule), prepare);
-        let door = signed(app).body_limit(most);
+        let door = signed(app, intake).body_limit(most);
         routes.route_layer((door, preparing, limit(app, class), layer()))
     };
     let under = |routes, rule, class| within(routes, rule, class, BODY_LIMIT);
@@ -234,7 +235,7 @@ fn keyed(app: &App) -> Routes {
         .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
 }
 
-fn reads(app: &App) -> Routes {
+fn reads(app: &App, intake: &Intake) -> Routes {
     let mut named = Router::new()
         .route("/v1/builds/{buildId}", get(builds::read))
         .route("/v1/projects/batch", get(builds::latest))
@@ -246,14 +247,15 @@ fn reads(app: &App) -> Routes {
     let billing = Router::new()
         .route("/v1/billing/balance/{userId}", get(billing::balance))
         .route("/v1/billing/history/{userId}", get(billing::history));
-    let read = |routes, class| behind(app, signed(app), UserRule::Named, class, routes);
+    let read = |routes, class| behind(app, signed(app, intake), UserRule::Named, class, routes);
     read(named, RouteClass::Named).merge(read(billing, RouteClass::Billing))
 }
 
-fn event_reads(app: &App) -> Routes {
+fn event_reads(app: &App, intake: &Intake) -> Routes {
     // The preflight's handler is never reached: the layer answers.
     let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
-    let mut either = signed(app).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    let mut either =
+        signed(app, intake).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
     if let Some(revocations) = &app.revocations {
         either = either.revoked_by(Arc::clone(revocations));
     }
@@ -265,5 +267,6 @@ fn event_reads(app: &App) -> Routes {
         );
     let cors = EventCorsLayer::new(app.allowed_origins.iter().cloned());
     let class = RouteClass::EventReads;
-    behind(app, either, UserRule::Named, class, routes).route_layer(cors)
+    let readers = map_response(events::of_a_reader);
+    behind(app, either, UserRule::Named, class, routes).route_layer((cors, readers))
 }

@@ -1,4 +1,9 @@
 //! Several starts in one call, each with an outcome of its own.
+//!
+//! They are done one after the other. Where the caller goes away, those done are done and the rest is
+//! not begun, unless the call came with a key: then all are. Either way the call may be repeated.
+//! The answer is kept under the call's key only when every start was a success: the operations of
+//! the starts keep what each of them was told.
 
 use std::sync::Arc;
 
@@ -7,8 +12,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use sha2::{Digest, Sha256};
 use sheen::admission::KeyedCall;
-use sheen_core::error::{Code, Fields};
+use sheen_core::error::{Code, FieldError, Fields};
 use sheen_core::id::{OperationId, UserId};
 use sheen_core::idempotency::{Fingerprint, IdempotencyKey, Scope, StoredAnswer};
 use sheen_core::wire::{BatchMember, BatchStartRequest, StartRequest};
@@ -18,13 +24,15 @@ use super::answer::json_headers;
 use super::app::App;
 use super::start::{Asked, answer};
 use crate::call::Call;
-use crate::idempotency::Whole;
+use crate::idempotency::{Patience, Whole};
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 use crate::signature::{BufferedBody, original_uri};
 
-/// How many wrong fields of one member are told: fifty members must fit into an answer.
+/// How many wrong fields of one member are told, and in how many bytes: fifty members must fit into
+/// an answer whatever they say.
 const MOST_FIELDS: usize = 10;
+const MOST_BYTES: usize = 3 * 1024;
 
 pub(super) async fn start(
     State(app): State<Arc<App>>,
@@ -47,7 +55,7 @@ pub(super) async fn start(
             }
         };
         if let Err(problem) = &outcome
-            && problem.status().is_server_error()
+            && problem.status() == StatusCode::SERVICE_UNAVAILABLE
         {
             down = Some(problem.clone());
         }
@@ -72,18 +80,21 @@ async fn start_one(
         kind: member.kind,
         keyed,
         wish: wish_of(user, member.wrong, member.start),
+        patience: Patience::NONE,
     };
     answer(app, call, asked, parts).await
 }
 
-/// The operation is the key, apart from the keys that calls bring along.
+/// The operation is the key. Hashed, it meets no key that calls bring along.
 fn keyed_call(
     scope: Scope,
     operation: &OperationId,
     sha256: [u8; 32],
     parts: &Parts,
 ) -> Result<KeyedCall, Problem> {
-    let key = IdempotencyKey::parse(format!("batch:{operation}").as_bytes())
+    let hash: [u8; 32] = Sha256::digest(format!("an operation of a batch: {operation}")).into();
+    let hash: String = hash.iter().map(|byte| format!("{byte:02x}")).collect();
+    let key = IdempotencyKey::parse(format!("batch:{hash}").as_bytes())
         .map_err(|error| Problem::new(Code::Internal).caused_by(error))?;
     let path = original_uri(&parts.extensions, &parts.uri).path();
     let fingerprint = Fingerprint::of(parts.method.as_str(), path, "", &sha256);
@@ -97,22 +108,36 @@ fn wish_of(
 ) -> Result<(UserId, StartRequest), Problem> {
     if let Err(mut error) = wrong.finish() {
         error.0.truncate(MOST_FIELDS);
+        while error.0.len() > 1 && length_of(&error.0) > MOST_BYTES {
+            error.0.pop();
+        }
         return Err(Problem::fields(&error.0));
     }
     let start = start.ok_or_else(|| Problem::new(Code::Internal))?;
     Ok((user.clone(), start))
 }
 
+fn length_of(fields: &[FieldError]) -> usize {
+    serde_json::to_vec(fields).map_or(usize::MAX, |text| text.len())
+}
+
 /// `{"results": [{"status": …, "body": …}]}`, put together from answers that are JSON already.
-struct Results(Vec<u8>);
+struct Results {
+    text: Vec<u8>,
+    all_succeeded: bool,
+}
 
 impl Results {
     fn new() -> Self {
-        Self(br#"{"results":["#.to_vec())
+        Self {
+            text: br#"{"results":["#.to_vec(),
+            all_succeeded: true,
+        }
     }
 
     async fn push(&mut self, app: &App, parts: &Parts, answer: Response) -> Result<(), Problem> {
         let status = answer.status();
+        self.all_succeeded &= status.is_success();
         let refusal = answer.extensions().get::<Arc<Problem>>().cloned();
         let body = match refusal {
             Some(problem) => {
@@ -128,19 +153,23 @@ impl Results {
                 .await
                 .map_err(|error| Problem::new(Code::Internal).caused_by(error))?,
         };
-        if self.0.ends_with(b"}") {
-            self.0.push(b',');
+        let text = &mut self.text;
+        if text.ends_with(b"}") {
+            text.push(b',');
         }
         let status = status.as_u16();
-        self.0
-            .extend_from_slice(format!(r#"{{"status":{status},"body":"#).as_bytes());
-        self.0.extend_from_slice(&body);
-        self.0.push(b'}');
+        text.extend_from_slice(format!(r#"{{"status":{status},"body":"#).as_bytes());
+        text.extend_from_slice(&body);
+        text.push(b'}');
         Ok(())
     }
 
     fn into_answer(mut self) -> Result<Whole, Problem> {
-        self.0.extend_from_slice(b"]}");
-        Whole::new(StatusCode::OK, json_headers(), self.0)
+        self.text.extend_from_slice(b"]}");
+        let answer = Whole::new(StatusCode::OK, json_headers(), self.text)?;
+        Ok(match self.all_succeeded {
+            true => answer,
+            false => answer.unkept(),
+        })
     }
 }

@@ -132,8 +132,19 @@ fn item(entry: Entry) -> HistoryItem<EntryKind, Bucket> {
 const LINES: &str = "application/x-ndjson";
 
 fn accepts_lines(headers: &HeaderMap) -> bool {
-    let mut types = headers.get_all(ACCEPT).iter();
-    types.any(|value| value.to_str().is_ok_and(|value| value.trim() == LINES))
+    let lines = headers.get_all(ACCEPT).iter();
+    let lines = lines.filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).any(|accepted| {
+        let mut parts = accepted.split(';').map(str::trim);
+        let is_it = parts
+            .next()
+            .is_some_and(|kind| kind.eq_ignore_ascii_case(LINES));
+        let is_refused = |part: &str| {
+            let quality = part.strip_prefix("q=").or_else(|| part.strip_prefix("Q="));
+            quality.is_some_and(|quality| quality.parse() == Ok(0.0_f32))
+        };
+        is_it && !parts.any(is_refused)
+    })
 }
 
 /// What fails before the first line is a refusal; after it the answer is cut off, which its reader

@@ -104,15 +104,20 @@ fn page(status: StatusCode, etag: &str, next_poll_ms: u64, body: Body) -> Respon
         CACHE_CONTROL,
         HeaderValue::from_static("private, max-age=0"),
     );
-    of_a_reader(headers);
     answer
 }
 
-/// A token may have come in the address: it goes no further, and no cache mixes readers.
-fn of_a_reader(headers: &mut HeaderMap) {
+/// A token may have come in the address: it goes no further, whatever the answer is, and no cache
+/// mixes readers or keeps a refusal.
+pub(super) async fn of_a_reader(mut answer: Response) -> Response {
+    let headers = answer.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.append(VARY, HeaderValue::from_static("authorization"));
+    headers
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-store"));
+    answer
 }
 
 pub(super) async fn stream(
@@ -171,6 +176,5 @@ fn event_stream(body: Body) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    of_a_reader(headers);
     answer
 }

@@ -55,7 +55,13 @@ async fn start(
     let wish = call.read();
     // The body is in the wish now.
     parts.extensions.remove::<BufferedBody>();
-    let asked = Asked { kind, keyed, wish };
+    let patience = Patience::of(&parts.headers);
+    let asked = Asked {
+        kind,
+        keyed,
+        wish,
+        patience,
+    };
     answer(app, &call, asked, &parts).await
 }
 
@@ -65,6 +71,8 @@ pub(super) struct Asked {
     pub(super) keyed: Option<KeyedCall>,
     /// Whose it is and what it says, or what is wrong with it.
     pub(super) wish: Result<(UserId, StartRequest), Problem>,
+    /// How long it waits for another call under its key.
+    pub(super) patience: Patience,
 }
 
 /// The answer to one start of a call with these `parts`.
@@ -74,7 +82,12 @@ pub(super) async fn answer(
     asked: Asked,
     parts: &Parts,
 ) -> Result<Response, Problem> {
-    let Asked { kind, keyed, wish } = asked;
+    let Asked {
+        kind,
+        keyed,
+        wish,
+        patience,
+    } = asked;
     let permitted = wish.and_then(|(user, wish)| {
         let permit = permit(wish.mode, wish.confirmed)?;
         Ok((user, wish, permit))
@@ -92,7 +105,7 @@ pub(super) async fn answer(
         }
     }
     let start = start_of(kind, user, wish, keyed, parts);
-    admit(app, call, permit, start, Patience::of(&parts.headers)).await
+    admit(app, call, permit, start, patience).await
 }
 
 fn keyed_call(call: &Call, parts: &Parts) -> Result<Option<KeyedCall>, Problem> {

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, header};
 use http_body_util::BodyExt;
 use sheen_core::error::Code;
 
+use super::intake::Held;
 use crate::problem::Problem;
 
 /// How much of a body over its limit is read and dropped, so that the answer arrives (wire.md §1).
@@ -26,6 +27,10 @@ pub(crate) enum BodyRefusal {
     Endless,
     /// The caller went away or sent nonsense.
     Broken,
+    /// It took longer than an [`Intake`](super::Intake) waits; the connection cannot go on.
+    Late,
+    /// All bodies together are over what an [`Intake`](super::Intake) holds.
+    Crowded,
 }
 
 impl BodyRefusal {
@@ -34,6 +39,14 @@ impl BodyRefusal {
             Self::TooLarge => (Problem::new(Code::PayloadTooLarge), None),
             Self::Endless => (
                 Problem::new(Code::PayloadTooLarge),
+                Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            ),
+            Self::Late => (
+                Problem::field("body", "incomplete", "did not arrive in time"),
+                Some((header::CONNECTION, HeaderValue::from_static("close"))),
+            ),
+            Self::Crowded => (
+                Problem::new(Code::RateLimited).retry_after(1),
                 Some((header::CONNECTION, HeaderValue::from_static("close"))),
             ),
             Self::Broken => (
@@ -59,6 +72,7 @@ pub(crate) async fn take(
     body: Body,
     limit: usize,
     keep: Keep,
+    mut held: Option<&mut Held>,
 ) -> Result<Bytes, BodyRefusal> {
     let stated = headers
         .get(CONTENT_LENGTH)
@@ -84,14 +98,21 @@ pub(crate) async fn take(
             }
         } else if keep == Keep::Nothing {
             // Counted above, and no more.
-        } else if first.is_none() && whole.is_empty() {
-            // A body in one piece is not copied.
-            first = Some(data);
         } else {
+            if let Some(held) = &mut held
+                && !held.grow(data.len())
+            {
+                return Err(BodyRefusal::Crowded);
+            }
+            if first.is_none() && whole.is_empty() {
+                // A body in one piece is not copied.
+                first = Some(data);
+                continue;
+            }
             if let Some(piece) = first.take() {
-                whole.reserve(stated.unwrap_or(0).min(limit).max(piece.len() + data.len()));
                 whole.extend_from_slice(&piece);
             }
+            // Room for what came, not for what was said to come.
             whole.extend_from_slice(&data);
         }
     }
@@ -114,15 +135,24 @@ mod tests {
     #[tokio::test]
     async fn a_body_up_to_its_limit_comes_whole_and_one_over_it_does_not() {
         let none = HeaderMap::new();
-        let whole = take(&none, pieces(3, 10), 30, Keep::All).await.unwrap();
+        let whole = take(&none, pieces(3, 10), 30, Keep::All, None)
+            .await
+            .unwrap();
         assert_eq!(whole, vec![7; 30]);
         assert!(matches!(
-            take(&none, pieces(3, 10), 29, Keep::All).await,
+            take(&none, pieces(3, 10), 29, Keep::All, None).await,
             Err(BodyRefusal::TooLarge)
         ));
-        assert_eq!(take(&none, Body::empty(), 0, Keep::All).await.unwrap(), "");
         assert_eq!(
-            take(&none, pieces(3, 10), 30, Keep::Nothing).await.unwrap(),
+            take(&none, Body::empty(), 0, Keep::All, None)
+                .await
+                .unwrap(),
+            ""
+        );
+        assert_eq!(
+            take(&none, pieces(3, 10), 30, Keep::Nothing, None)
+                .await
+                .unwrap(),
             ""
         );
     }
@@ -132,17 +162,17 @@ mod tests {
         let none = HeaderMap::new();
         let mebibyte = 1024 * 1024;
         assert!(matches!(
-            take(&none, pieces(64, mebibyte), 10, Keep::All).await,
+            take(&none, pieces(64, mebibyte), 10, Keep::All, None).await,
             Err(BodyRefusal::TooLarge)
         ));
         assert!(matches!(
-            take(&none, pieces(65, mebibyte), 10, Keep::All).await,
+            take(&none, pieces(65, mebibyte), 10, Keep::All, None).await,
             Err(BodyRefusal::Endless)
         ));
         let mut said = HeaderMap::new();
         said.insert(CONTENT_LENGTH, HeaderValue::from_static("99999999999"));
         assert!(matches!(
-            take(&said, Body::empty(), 10, Keep::All).await,
+            take(&said, Body::empty(), 10, Keep::All, None).await,
             Err(BodyRefusal::Endless)
         ));
     }
@@ -155,7 +185,7 @@ mod tests {
         ]);
         let none = HeaderMap::new();
         assert!(matches!(
-            take(&none, Body::from_stream(broken), 10, Keep::All).await,
+            take(&none, Body::from_stream(broken), 10, Keep::All, None).await,
             Err(BodyRefusal::Broken)
         ));
     }

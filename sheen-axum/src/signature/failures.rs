@@ -4,17 +4,19 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use sheen_auth::address::{ClientNet, ForwardedFor};
-use sheen_auth::limit::{LimitFigures, LimitKey, Limiter, Quota, Quotas, Subject, Verdict};
+use sheen_auth::limit::{
+    LimitFigures, LimitKey, Limiter, Quota, Quotas, Standing, Subject, Verdict,
+};
 use sheen_core::error::Code;
 
-use crate::limit::client_network;
+use crate::limit::{client_network, log_failure};
 use crate::problem::Problem;
 
-/// Limits calls that nobody could be recognised in, by the network they come from, before their
-/// body is read and any signature is computed.
+/// Limits calls that nobody could be recognised in, by the network they come from.
 ///
-/// A source that failed too often is told to wait whatever it sends then, and no figure of it. Only
-/// failures count, and nothing is charged to the principal, key or user that a forged call names:
+/// A source that failed too often is told to wait, before the body of its call is read and any
+/// signature is computed, and learns no figure. Of calls at once more may be looked at; no more are
+/// told that they failed. Only failures count, and nothing is charged to the principal, key or user that a forged call names:
 /// nobody can lock out another. A call that was signed but is late, a replay or of a retired scheme
 /// did say who it is, and counts nothing.
 #[derive(Debug, Clone)]
@@ -36,7 +38,7 @@ impl FailureLimit {
     #[must_use]
     pub fn new(limiter: Limiter, forwarded: ForwardedFor) -> Self {
         Self {
-            limiter,
+            limiter: limiter.on_each_failure(log_failure),
             forwarded,
             quotas: Quotas::from(USUAL),
         }
@@ -57,22 +59,30 @@ impl FailureLimit {
         match self.limiter.peek(&key(network), &self.quotas, 1).await {
             Verdict::Admitted(_) | Verdict::Unchecked => Ok(Some(network)),
             Verdict::Unavailable(error) => Err(Problem::from(error)),
-            Verdict::Limited(standing) => {
-                let seconds = LimitFigures::of(&standing).reset_seconds;
-                let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
-                Err(Problem::new(Code::RateLimited).retry_after(seconds))
-            }
+            Verdict::Limited(standing) => Err(wait(&standing)),
             _ => Err(Problem::new(Code::RateLimited)),
         }
     }
 
-    /// Counts a failure of `network`, where `refusal` is one.
-    pub(super) async fn count(&self, network: ClientNet, refusal: Code) {
-        if is_failure(refusal) {
-            // Refused or not: it is over its quota from here on.
-            let _ = self.limiter.take(&key(network), &self.quotas, 1).await;
+    /// Counts a failure of `network`, where `refusal` is one. What cannot be counted, because it is
+    /// one too many or the store fails, is what the source is told instead.
+    pub(super) async fn count(&self, network: ClientNet, refusal: Code) -> Option<Problem> {
+        if !is_failure(refusal) {
+            return None;
+        }
+        match self.limiter.take(&key(network), &self.quotas, 1).await {
+            Verdict::Admitted(_) | Verdict::Unchecked => None,
+            Verdict::Unavailable(error) => Some(Problem::from(error)),
+            Verdict::Limited(standing) => Some(wait(&standing)),
+            _ => Some(Problem::new(Code::RateLimited)),
         }
     }
+}
+
+fn wait(standing: &Standing) -> Problem {
+    let seconds = LimitFigures::of(standing).reset_seconds;
+    let seconds = u32::try_from(seconds).unwrap_or(u32::MAX);
+    Problem::new(Code::RateLimited).retry_after(seconds)
 }
 
 const fn key(network: ClientNet) -> LimitKey<'static> {

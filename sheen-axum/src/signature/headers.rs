@@ -6,6 +6,16 @@ use sheen_core::error::Fields;
 
 use crate::problem::Problem;
 
+/// Whether a signature is there, whatever it is worth.
+pub(super) fn is_signed(headers: &HeaderMap) -> bool {
+    let signatures = [
+        "x-sheen-signature",
+        "x-sheen-sig-v2",
+        "x-sheen-signature-v2",
+    ];
+    signatures.iter().any(|name| headers.contains_key(*name))
+}
+
 /// Whether it depends on the body if the call gets in: its headers can be read, and some scheme's
 /// parts are all there and of their form.
 pub(super) fn body_decides(headers: &HeaderMap) -> bool {

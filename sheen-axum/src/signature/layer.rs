@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Request};
+use http::{HeaderName, HeaderValue, Request, Version};
 use sheen_auth::signature::{Examined, Gate, Request as Signed, Scratch, Verified};
 use sheen_auth::token::revocation::Revocations;
 use sheen_auth::token::{TokenError, ViewerTokens};
@@ -18,6 +18,7 @@ use tower::{Layer, Service};
 use super::body::{self, BODY_LIMIT, Keep};
 use super::caller::{BufferedBody, Caller};
 use super::failures::FailureLimit;
+use super::intake::Intake;
 use super::{headers, original_uri, token};
 use crate::problem::Problem;
 use crate::timing::ServerTiming;
@@ -36,6 +37,7 @@ pub struct SignatureLayer {
     viewers: Option<Viewers>,
     revocations: Option<Arc<Revocations>>,
     failures: Option<FailureLimit>,
+    intake: Option<Intake>,
     deprecation: HeaderValue,
     sunset: Option<HeaderValue>,
 }
@@ -56,6 +58,7 @@ impl SignatureLayer {
             viewers: None,
             revocations: None,
             failures: None,
+            intake: None,
             deprecation: instant_header(V1_DEPRECATED_SINCE),
             sunset: None,
         }
@@ -86,6 +89,13 @@ impl SignatureLayer {
     #[must_use]
     pub fn limit_failures(mut self, failures: FailureLimit) -> Self {
         self.failures = Some(failures);
+        self
+    }
+
+    /// Bounds what bodies hold in all and how long one may take, before it is known who sends it.
+    #[must_use]
+    pub fn intake(mut self, intake: Intake) -> Self {
+        self.intake = Some(intake);
         self
     }
 
@@ -180,14 +190,23 @@ impl SignatureLayer {
         };
         let source = failures.source(&parts.headers).await.map_err(boxed)?;
         let recognised = self.recognise(parts, body).await;
-        if let (Err((problem, _)), Some(source)) = (&recognised, source) {
-            failures.count(source, problem.code()).await;
+        if let (Err((problem, _)), Some(source)) = (&recognised, source)
+            && let Some(instead) = failures.count(source, problem.code()).await
+        {
+            return Err(boxed(instead));
         }
         recognised.map_err(answered)
     }
 
     async fn recognise(&self, parts: &mut Parts, body: Body) -> Result<Caller, Refused> {
+        let uri = original_uri(&parts.extensions, &parts.uri);
+        // HTTP/2 has an authority beside its path; before it, what is no path was not signed.
+        if parts.version < Version::HTTP_2 && uri.scheme().is_some() {
+            return Err(bare(not_a_path()));
+        }
+        // Something on the way may add a token; who signed is known by the signature.
         if let Some(viewers) = &self.viewers
+            && !headers::is_signed(&parts.headers)
             && let Some((token, place)) = token::find(parts).map_err(bare)?
         {
             let verified = viewers.tokens.verify(&token, viewers.clock.now());
@@ -209,7 +228,12 @@ impl SignatureLayer {
         } else {
             Keep::Nothing
         };
-        let body = body::take(&parts.headers, body, self.limit, keep).await;
+        let mut held = self.intake.as_ref().map(Intake::held);
+        let taking = body::take(&parts.headers, body, self.limit, keep, held.as_mut());
+        let body = match &self.intake {
+            Some(intake) => intake.in_time(taking).await,
+            None => taking.await,
+        };
         let body = body.map_err(body::BodyRefusal::into_problem)?;
         let verified = self.verify(parts, &body).await.map_err(bare)?;
         parts.extensions.insert(BufferedBody(body));
@@ -248,6 +272,10 @@ impl SignatureLayer {
             }
         })
     }
+}
+
+fn not_a_path() -> Problem {
+    Problem::field("target", "not_origin_form", "must be a path and its query")
 }
 
 /// A refusal, and what its answer carries besides.

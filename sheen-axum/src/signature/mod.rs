@@ -10,7 +10,11 @@
 //! 6. A viewer token that was taken back is none, where the layer was told who knows
 //!    ([`SignatureLayer::revoked_by`]).
 //! 7. A source that fails too often waits, where the layer was told so ([`FailureLimit`]).
-//! 8. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745).
+//! 8. What bodies hold in all before their callers are known, and how long one may take, is bounded
+//!    where the layer was told so ([`Intake`]).
+//! 9. Of HTTP/1 only targets in origin form are taken: what else stands on the line is not signed.
+//! 10. A signature decides where one is there, whatever token stands beside it.
+//! 11. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745).
 //!
 //! ```
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
@@ -56,6 +60,7 @@ pub(crate) mod body;
 mod caller;
 mod failures;
 mod headers;
+mod intake;
 mod layer;
 mod metrics;
 mod token;
@@ -63,6 +68,7 @@ mod token;
 pub use body::{BODY_LIMIT, START_BODY_LIMIT};
 pub use caller::{BufferedBody, Caller, TokenPlace};
 pub use failures::FailureLimit;
+pub use intake::Intake;
 pub use layer::{SignatureLayer, SignatureService, V1_DEPRECATED_SINCE};
 pub use metrics::{SignatureMetrics, record_readiness};
 

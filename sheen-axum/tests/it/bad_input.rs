@@ -348,7 +348,7 @@ async fn routes_that_are_not_built_are_absent() {
     for target in ["/", "/v1", "/ready", "/metrics", "/openapi.json"] {
         world.get(target).send().await.refused(404, "NOT_FOUND");
     }
-    for target in ["/v1/chat", "/v1/builds/batch"] {
+    for target in ["/v1/chat", "/v1/projects"] {
         let answer = world.post(target, json!({"userId": "u"})).send().await;
         assert!(
             [404, 405].contains(&answer.status.as_u16()),

@@ -1,6 +1,6 @@
 //! Several starts in one call, and the latest builds of several projects (wire.md §5).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sheen_core::id::WorkerId;
 
 use crate::support::{CREATE, Setup, World};
@@ -112,9 +112,42 @@ async fn a_batch_under_a_key_is_answered_as_it_was() {
         .await
         .refused(422, "IDEMPOTENCY_KEY_REUSED");
     // A key that a call brings is not an operation.
-    let body = json!({"userId": "ann", "projectId": "p5", "prompt": "x"});
-    let start = world.post(CREATE, body).key("one").send().await;
-    assert_eq!(start.status, 202, "{}", start.text());
+    for key in ["two", "batch:two"] {
+        let body = json!({"userId": "ann", "projectId": format!("of-{key}"), "prompt": "x"});
+        let start = world.post(CREATE, body).key(key).send().await;
+        assert_eq!(start.status, 202, "{}", start.text());
+    }
+    let told = results(&world, json!([member("two", "p6")])).await;
+    assert_eq!(statuses(&told), [202]);
+}
+
+#[tokio::test]
+async fn a_refusal_within_a_batch_does_not_outlive_its_cause() {
+    let world = World::new();
+    let members: Vec<_> = (0..16)
+        .map(|n| member(&format!("o{n}"), &format!("p{n}")))
+        .collect();
+    let body = json!({"userId": "ann", "builds": members});
+    let call = || world.post(BATCH, body.clone()).key("k");
+    let first = call().send().await.json();
+    assert_eq!(
+        statuses(first["results"].as_array().unwrap())[14..],
+        [202, 402]
+    );
+    let bought = json!({"userId": "ann", "paymentId": "p", "seconds": 600});
+    assert_eq!(
+        world.post("/v1/billing/credit", bought).send().await.status,
+        201
+    );
+    let second = call().send().await;
+    assert_eq!(second.header("idempotency-replayed"), None);
+    let second = second.json();
+    let told = second["results"].as_array().unwrap();
+    assert_eq!(statuses(told), [202; 16]);
+    assert_eq!(told[..15], first["results"].as_array().unwrap()[..15]);
+    // Now it is a success, and kept.
+    let third = call().send().await;
+    assert_eq!(third.header("idempotency-replayed"), Some("true"));
 }
 
 #[tokio::test]
@@ -174,6 +207,20 @@ async fn a_batch_that_is_none_is_refused_whole_and_a_full_one_fits_its_answer() 
     assert_eq!(
         told[49]["body"]["data"]["fields"].as_array().unwrap().len(),
         10
+    );
+    // Names that are long once they are escaped take nothing from a start that is in order.
+    let path = |n: u32| format!("{n}{}", "\u{10ffff}".repeat(90));
+    let files: Map<String, Value> = (0..12).map(|n| (path(n), json!(""))).collect();
+    let mut wrong = member("o", "p");
+    wrong["templateFiles"] = files.into();
+    let mut members = vec![wrong; 49];
+    members.push(member("good", "p7"));
+    let told = results(&world, members.into()).await;
+    assert_eq!(statuses(&told)[48..], [400, 202]);
+    assert!(
+        told[0]["body"]["data"]["fields"]
+            .as_array()
+            .is_some_and(|fields| !fields.is_empty())
     );
 }
 

@@ -385,3 +385,59 @@ mod hmac_of {
         outer.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
+
+/// C5, C9: what stands on the line beside path and query was not signed.
+#[tokio::test]
+async fn c05_only_targets_in_origin_form_are_taken_over_http() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    for target in [
+        format!("/v1/builds/{build}?userId=ann"),
+        format!("/v1/builds/{build}/events?userId=ann"),
+    ] {
+        let mut request = world.get(&target).request();
+        *request.uri_mut() = format!("http://evil.example{target}").parse().unwrap();
+        let refused = send(&world.app, request).await;
+        let data = refused.refused(400, "VALIDATION_FAILED");
+        assert_eq!(data["fields"][0]["field"], "target");
+        // HTTP/2 says who is meant beside the path.
+        let mut request = world.get(&target).request();
+        *request.uri_mut() = format!("https://worker.example{target}").parse().unwrap();
+        *request.version_mut() = http::Version::HTTP_2;
+        assert_eq!(send(&world.app, request).await.status, 200, "{target}");
+    }
+}
+
+/// A proxy between two servers may add a token of its own.
+#[tokio::test]
+async fn a_signature_decides_whatever_token_stands_beside_it() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    let target = format!("/v1/builds/{build}/events?userId=ann");
+    let beside = |value: &str| world.get(&target).header("authorization", value);
+    assert_eq!(beside("Bearer of.another.system").send().await.status, 200);
+    let token = world.token("ann", &build, std::time::Duration::from_secs(60));
+    let forged = beside(&format!("Bearer {token}")).unsigned();
+    let forged = forged.header("x-sheen-sig-v2", "0".repeat(64));
+    let forged = forged.header("x-sheen-timestamp", "1795675900493");
+    let forged = forged.header("x-sheen-nonce", "0".repeat(32));
+    assert_eq!(forged.send().await.status, 401);
+}
+
+/// V7: the address may hold a token, also where the answer is a refusal.
+#[tokio::test]
+async fn v07_refusals_of_readers_are_kept_by_no_cache_and_tell_no_other_site() {
+    let world = World::new();
+    let build = world.started("ann", "p1").await;
+    for path in ["events", "events/stream"] {
+        let target = format!("/v1/builds/{build}/{path}?access_token=a.b.c");
+        let refused = world.get(&target).unsigned().send().await;
+        refused.refused(401, "TOKEN_INVALID");
+        assert_eq!(refused.header("referrer-policy"), Some("no-referrer"));
+        assert_eq!(refused.header("cache-control"), Some("private, no-store"));
+    }
+    let target = "/v1/builds/unknown/events?userId=ann";
+    let refused = world.get(target).send().await;
+    refused.refused(404, "NOT_FOUND");
+    assert_eq!(refused.header("cache-control"), Some("private, no-store"));
+}

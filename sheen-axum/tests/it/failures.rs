@@ -122,3 +122,34 @@ fn sign_in_routes_without_a_trusted_hop_are_refused_at_the_start() {
     let seeing = Limits::new(limiter(clock()), LimitTable::wire()).forwarded(ForwardedFor::new(1));
     assert!(LimitLayer::sign_in(Arc::new(seeing)).is_ok());
 }
+
+#[tokio::test]
+async fn l10_of_calls_at_once_no_more_are_told_that_they_failed() {
+    let world = world();
+    let calls = (0..300).map(|_| forged(&world, "203.0.113.9"));
+    let answers = futures_util::future::join_all(calls).await;
+    let told = answers.iter().filter(|answer| answer.status == 401).count();
+    let waiting = answers.iter().filter(|answer| answer.status == 429).count();
+    assert_eq!((told, waiting), (60, 240));
+}
+
+#[tokio::test]
+async fn l10_a_store_that_cannot_count_lets_nobody_guess_on() {
+    let world = World::with(Setup {
+        failures: Some(|clock| {
+            let store = MemoryLimitStore::new(clock, 1);
+            let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+            FailureLimit::new(limiter, ForwardedFor::new(1).unwrap())
+        }),
+        ..Setup::default()
+    });
+    forged(&world, "203.0.113.9")
+        .await
+        .refused(401, "SIGNATURE_INVALID");
+    for _ in 0..3 {
+        forged(&world, "198.51.100.7")
+            .await
+            .refused(503, "STORE_UNAVAILABLE");
+    }
+    assert_eq!(honest(&world, "198.51.100.7").await.status, 200);
+}

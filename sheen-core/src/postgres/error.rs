@@ -107,6 +107,38 @@ pub async fn row<'q>(
     Ok(rows(pool, statement).await?.into_iter().next())
 }
 
+/// What a failure before the commit of a transaction means: whatever broke, nothing was done.
+#[must_use]
+pub fn uncommitted(error: StoreError) -> StoreError {
+    match error.kind {
+        StoreErrorKind::OutcomeUnknown => StoreError {
+            kind: StoreErrorKind::Unavailable,
+            ..error
+        },
+        _ => error,
+    }
+}
+
+/// For a step that is a transaction, which failed with `error` when it was tried for the
+/// `tried`-th time: returns after a random pause where others were in its way and it may be tried
+/// again, four times in all.
+///
+/// # Errors
+/// `error` itself, where it may not.
+pub async fn repeat_after(error: StoreError, tried: u32) -> Result<(), StoreError> {
+    // What a time limit of the session ended is not tried again; what a room gave up on its own is.
+    let lost = error.source.as_deref().is_none_or(|source| {
+        source
+            .downcast_ref::<sqlx::Error>()
+            .is_none_or(is_retryable)
+    });
+    if error.kind == StoreErrorKind::Contended && lost && tried < TRIES {
+        pause(tried.max(1)).await;
+        return Ok(());
+    }
+    Err(error)
+}
+
 /// Up to 4, 8, 16 ms, so that two steps that met do not meet again.
 async fn pause(tried: u32) {
     let mut random = [0u8; 8];

@@ -12,11 +12,13 @@
 //! [`StoreErrorKind::OutcomeUnknown`]: crate::error::StoreErrorKind::OutcomeUnknown
 
 mod error;
+mod line;
 mod migrations;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 mod text;
 
-pub use error::{connect_error, row, rows, step_error};
+pub use error::{connect_error, repeat_after, row, rows, step_error, uncommitted};
+pub use line::Line;
 pub use migrations::{MIGRATIONS, MigrateError, Migration, Migrations, migrate};
 pub use text::{escape, unescape};

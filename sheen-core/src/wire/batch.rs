@@ -26,7 +26,8 @@ impl BatchStartRequest {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct BatchMember {
-    /// What the caller calls this start: a repeat under the same name is answered as the first was.
+    /// What the caller calls this start: a repeat under the same name is answered as the first was,
+    /// for as long as answers are kept (24 h, wire.md §4).
     pub operation: Option<OperationId>,
     /// Whether it makes a project or changes one: `operationType`, `main_build` when left out.
     pub kind: BuildKind,

@@ -4,15 +4,13 @@ use std::sync::{Arc, MutexGuard};
 
 use async_trait::async_trait;
 use sheen_billing::account::{
-    Commit, CommitOutcome, CreditState, Extend, ExtendOutcome, MemoryCreditStore, Release,
-    ReleaseOutcome, Reserve, ReserveOutcome,
+    CommitOutcome, CreditState, Extend, ExtendOutcome, MemoryCreditStore, ReleaseOutcome, Reserve,
 };
 use sheen_core::build::{
-    BeatOutcome, Build, BuildState, Claimed, Ending, FailureReason, Finish, FinishDecision,
-    FinishOutcome, HoldRef, MemoryBuildStore, NewBuild, ProjectClaimOutcome, Queued, StartOutcome,
-    decide_files,
+    BeatOutcome, Build, BuildState, Claimed, Ending, Finish, FinishDecision, FinishOutcome,
+    HoldRef, MemoryBuildStore, NewBuild, ProjectClaimOutcome, Queued, StartOutcome, decide_files,
 };
-use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::error::StoreError;
 use sheen_core::id::{BuildId, WorkerId};
 use sheen_core::idempotency::{
     BeginOutcome, IdempotencyState, MemoryIdempotencyStore, StoredAnswer,
@@ -21,11 +19,12 @@ use sheen_core::time::{Clock, Timestamp};
 use sheen_core::token::FencingToken;
 use sheen_events::log::{Append, LogState, MemoryEventLog, NewStream};
 
+use super::closing::{Closing, Unpaid, committed};
 use super::events;
+use super::refusal::{by_credits, inconsistent, render};
 use super::store::Admission;
 use super::types::{
     Admit, AdmitOutcome, Admitted, Charge, ProjectReserveOutcome, SettleOutcome, Settled,
-    operation_id,
 };
 
 /// Admission over memory stores that share one clock.
@@ -133,7 +132,7 @@ impl Rooms<'_> {
             return Ok(refusal);
         }
         if let Some(refusal) = self.credits.check_reserve(now, &reserve)? {
-            return refused_by_credits(refusal);
+            return by_credits(refusal);
         }
         // Decided: what follows cannot refuse any more, and has room.
         let position = self.builds.queued() + 1;
@@ -270,8 +269,9 @@ impl Rooms<'_> {
         if let Some(refusal) = self.builds.check_finish(now, &finish) {
             return Ok(SettleOutcome::Unchanged(refusal));
         }
-        let closing = self.decide_closing(&before, &finish.ending)?;
-        if let (Closing::Cannot(why), Ending::Deployed { .. }) = (&closing, &finish.ending) {
+        let closing = Closing::of(&before, &finish.ending);
+        let unpaid = self.unpaid(&closing)?;
+        if let (Some(why), Ending::Deployed { .. }) = (unpaid, &finish.ending) {
             finish.ending = why.ending();
         }
         let after = match self.builds.decide_finish(now, &finish) {
@@ -281,7 +281,10 @@ impl Rooms<'_> {
         let mut last = Append::new(before.id, before.token, vec![events::ended(&after, now)?]);
         self.check_append(&last)?;
         // Decided: what follows cannot refuse any more, and has room.
-        let charge = self.close_hold(closing)?;
+        let charge = match unpaid {
+            Some(why) => why.charge(),
+            None => self.close_hold(closing)?,
+        };
         let FinishOutcome::Finished(build) = self.builds.finish(now, &finish) else {
             return Err(inconsistent("a checked end of a build was refused"));
         };
@@ -294,38 +297,26 @@ impl Rooms<'_> {
         Ok(SettleOutcome::Settled(Settled::new(build, charge)))
     }
 
-    /// What becomes of the build's hold, without writing it.
-    fn decide_closing(&self, build: &Build, ending: &Ending) -> Result<Closing, StoreError> {
-        let Some(hold) = &build.hold else {
-            return Ok(Closing::NoHold);
-        };
-        let operation = operation_id(&build.id, build.kind, &build.session);
-        if let Ending::Deployed { seconds, .. } = ending {
-            let commit = Commit::new(hold.id.clone(), operation, *seconds);
-            return Ok(match self.credits.check_commit(self.now, &commit)? {
-                None => Closing::Commit(commit),
-                Some(CommitOutcome::Expired) => Closing::Cannot(Unpaid::Lapsed),
-                Some(_) => Closing::Cannot(Unpaid::ClosedElsewhere),
-            });
-        }
-        let release = Release::new(hold.id.clone(), operation);
-        Ok(match self.credits.check_release(self.now, &release)? {
-            None => Closing::Release(release),
-            Some(ReleaseOutcome::Expired) => Closing::Cannot(Unpaid::Lapsed),
-            Some(_) => Closing::Cannot(Unpaid::ClosedElsewhere),
+    /// Why the build's hold cannot be closed, without writing.
+    fn unpaid(&self, closing: &Closing) -> Result<Option<Unpaid>, StoreError> {
+        Ok(match closing {
+            Closing::NoHold => None,
+            Closing::Commit(commit) => {
+                let refusal = self.credits.check_commit(self.now, commit)?;
+                refusal.map(|refusal| Unpaid::by_commit(&refusal))
+            }
+            Closing::Release(release) => {
+                let refusal = self.credits.check_release(self.now, release)?;
+                refusal.map(|refusal| Unpaid::by_release(&refusal))
+            }
         })
     }
 
     fn close_hold(&mut self, closing: Closing) -> Result<Charge, StoreError> {
         match closing {
             Closing::NoHold => Ok(Charge::None),
-            Closing::Cannot(Unpaid::Lapsed) => Ok(Charge::Lapsed),
-            Closing::Cannot(Unpaid::ClosedElsewhere) => Ok(Charge::ClosedElsewhere),
             Closing::Commit(commit) => match self.credits.commit(self.now, &commit)? {
-                CommitOutcome::Committed(done) => Ok(Charge::Committed {
-                    charged: done.charged,
-                    shortfall: done.shortfall,
-                }),
+                CommitOutcome::Committed(done) => Ok(committed(&done)),
                 _ => Err(inconsistent("a checked commit was refused")),
             },
             Closing::Release(release) => match self.credits.release(self.now, &release)? {
@@ -353,66 +344,4 @@ impl Rooms<'_> {
             self.credits.reserve(now, &reserve)?,
         ))
     }
-}
-
-/// What becomes of a build's hold when the build ends.
-enum Closing {
-    NoHold,
-    Commit(Commit),
-    Release(Release),
-    Cannot(Unpaid),
-}
-
-/// Why a hold cannot be charged.
-enum Unpaid {
-    Lapsed,
-    /// By the credit routes: whoever holds the signing key may.
-    ClosedElsewhere,
-}
-
-impl Unpaid {
-    /// How a build ends that would have been deployed: its work is not given away.
-    fn ending(&self) -> Ending {
-        let (reason, error) = match self {
-            Self::Lapsed => (
-                FailureReason::TimedOut,
-                "The build took longer than its credits were held.",
-            ),
-            Self::ClosedElsewhere => (
-                FailureReason::BuildFailed,
-                "The credits held for the build were taken back.",
-            ),
-        };
-        Ending::Failed {
-            reason,
-            error: error.into(),
-        }
-    }
-}
-
-fn refused_by_credits(refusal: ReserveOutcome) -> Result<AdmitOutcome, StoreError> {
-    match refusal {
-        ReserveOutcome::CapReached { cap, reset_at } => {
-            Ok(AdmitOutcome::CapReached { cap, reset_at })
-        }
-        ReserveOutcome::Insufficient {
-            required,
-            available,
-        } => Ok(AdmitOutcome::Insufficient {
-            required,
-            available,
-        }),
-        // The operation is named after a build id that is new here.
-        _ => Err(inconsistent("a new build's hold was there before")),
-    }
-}
-
-fn render(admit: &Admit, admitted: &Admitted) -> Result<StoredAnswer, StoreError> {
-    (admit.render)(admitted)
-        .map_err(|error| StoreError::with_source(StoreErrorKind::Rejected, error))
-}
-
-/// A fault of ours: two rooms disagree.
-fn inconsistent(what: &'static str) -> StoreError {
-    StoreError::with_source(StoreErrorKind::Corrupt, what)
 }

@@ -4,10 +4,14 @@
 //! over them is one, so that no crash, cancellation or second process can see half of it. The
 //! rules are clauses C1–C12 of [`Admission`].
 
+mod closing;
 #[cfg(feature = "conformance")]
 pub mod conformance;
 mod events;
 pub mod memory;
+#[cfg(feature = "postgres")]
+pub mod postgres;
+mod refusal;
 mod store;
 mod types;
 

@@ -12,7 +12,9 @@
 //! 4. Steps of one process on one account queue in memory, so they never miss one another.
 //! 5. A batch is one statement for each account in it. Several batches, each on an account of its
 //!    own, are one statement together, which passes by what another session holds.
-//! 6. No lock but the account's row is waited for before it, and who holds several has waited for
+//! 6. In a caller's own transaction (`reserve_in`, `commit_in`, `release_in`, `extend_in`) a step
+//!    locks and loads, decides, writes; nothing is remembered of it.
+//! 7. No lock but the account's row is waited for before it, and who holds several has waited for
 //!    none, so steps cannot deadlock. A payment's key is taken after the account and holds up
 //!    nobody who holds what its owner waits for.
 
@@ -25,6 +27,7 @@ mod several;
 mod step;
 mod sweep;
 mod verify;
+mod within;
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

@@ -377,8 +377,26 @@ impl PgCreditStore {
         let mut connection = self.pool.acquire().await.map_err(connect_error)?;
         let mut locked = connection.begin().await.map_err(step_error)?;
         let found = Found::User(user);
-        let loaded = self.load_on(Some(&mut *locked), &found, commands).await?;
-        let loaded = loaded.ok_or_else(|| corrupt("no state for a load"))?;
+        let decided = self.under_lock(&mut locked, &found, commands).await?;
+        let (decided, now) = decided.ok_or_else(|| corrupt("no state for a load"))?;
+        if decided.session.writes.any {
+            locked.commit().await.map_err(step_error)?;
+        }
+        Ok(self.done(known, user, decided, now))
+    }
+
+    /// Locks the account, decides the commands over it and writes what was decided, all in the
+    /// transaction of `locked`; nothing when no account has the hold it is sought by.
+    pub(super) async fn under_lock<'p>(
+        &'p self,
+        locked: &mut PgConnection,
+        found: &Found<'_>,
+        commands: &[Command<'_>],
+    ) -> Result<Option<(Decided<'p>, Timestamp)>, StoreError> {
+        let loaded = self.load_on(Some(&mut *locked), found, commands).await?;
+        let Some(loaded) = loaded else {
+            return Ok(None);
+        };
         let mut seen = Seen::of(&loaded, None)?;
         // Under the lock only the clock moves on, past one deadline at most between two looks.
         for _ in 0..DECISIONS {
@@ -389,16 +407,11 @@ impl PgCreditStore {
             };
             if !decided.session.writes.any {
                 let now = decided.session.now();
-                return Ok(self.done(known, user, decided, now));
+                return Ok(Some((decided, now)));
             }
-            let applied = self
-                .apply(Some(&mut *locked), &decided.session, false)
-                .await?;
-            match applied {
-                Applied::Hit(now) => {
-                    locked.commit().await.map_err(step_error)?;
-                    return Ok(self.done(known, user, decided, now));
-                }
+            let applied = self.apply(Some(&mut *locked), &decided.session, false);
+            match applied.await? {
+                Applied::Hit(now) => return Ok(Some((decided, now))),
                 Applied::Miss(loaded) => seen = Seen::of(&loaded, None)?,
                 Applied::Busy => break,
             }
@@ -410,6 +423,15 @@ impl PgCreditStore {
 pub(super) struct Decided<'p> {
     pub(super) session: Session<'p>,
     made: Vec<(Outcome, bool)>,
+}
+
+impl Decided<'_> {
+    /// What came of the commands, by the store's `now`.
+    pub(super) fn told(self, now: Timestamp) -> Vec<Outcome> {
+        let at = self.session.now();
+        let made = self.made.into_iter();
+        made.map(|made| told(made, at, now)).collect()
+    }
 }
 
 pub(super) enum Undecided {

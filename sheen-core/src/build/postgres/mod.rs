@@ -14,7 +14,6 @@
 //! 6. A batch of starts is one statement over arrays; a sweep is one that looks and one that writes
 //!    what it may, passing by what others hold.
 
-mod line;
 mod read;
 mod rows;
 mod start;
@@ -26,7 +25,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use sqlx::postgres::PgPool;
 
-pub(super) use line::Line;
+pub(super) use crate::postgres::Line;
 pub(super) use rows::{BuildRow, corrupt};
 
 use super::decide::{
@@ -116,10 +115,9 @@ impl PgBuildStore {
         self.claimed().remove(build);
     }
 
-    fn alive(&self, build: &Build) -> Result<BeatOutcome, StoreError> {
-        let deadline = deadline(build, &self.deadlines)
-            .ok_or_else(|| corrupt("a heartbeat of an ended build"))?;
-        Ok(BeatOutcome::Alive { deadline })
+    /// The deadline of a build that was kept alive.
+    fn deadline(&self, build: &Build) -> Result<Timestamp, StoreError> {
+        deadline(build, &self.deadlines).ok_or_else(|| corrupt("a heartbeat of an ended build"))
     }
 
     /// The build as this process left it, if the claim with `token` is its own; else as it is.
@@ -299,7 +297,8 @@ impl BuildStore for PgBuildStore {
             match write(line, &change, true).await? {
                 Written::Hit(alive) => {
                     self.remember(&alive);
-                    return self.alive(&alive);
+                    let deadline = self.deadline(&alive)?;
+                    return Ok(BeatOutcome::Alive { deadline });
                 }
                 Written::Miss(fresh) => seen = fresh,
             }

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
+use super::Line;
 use super::PgBuildStore;
-use super::line::Line;
 use super::rows::{BuildRow, corrupt, position};
 use super::start::base;
 use crate::build::store::BuildReader;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use sqlx::postgres::PgRow;
 
-use super::line::Line;
+use super::Line;
 use super::rows::{BuildRow, corrupt, files_text, kind_text, parse_files, position};
 use super::{DECISIONS, token_number};
 use crate::build::decide::{StartDecision, StartState, check_batch, decide_files, decide_start};

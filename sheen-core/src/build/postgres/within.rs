@@ -2,14 +2,17 @@
 
 use sqlx::postgres::PgConnection;
 
-use super::line::Line;
-use super::{DECISIONS, PgBuildStore, Written, claim, load, start, write};
-use crate::build::decide::{Change, FinishDecision, decide_beat, decide_finish};
+use super::{BuildRow, DECISIONS, Line, PgBuildStore, Written, claim, load, start, write};
+use crate::build::decide::{
+    Change, FinishDecision, decide_beat, decide_finish, decide_project_claim,
+};
 use crate::build::types::{
-    BeatOutcome, Build, Claimed, Finish, FinishOutcome, NewBuild, StartOutcome,
+    BeatOutcome, Build, Claimed, Finish, FinishOutcome, NewBuild, ProjectClaimOutcome, StartOutcome,
 };
 use crate::error::{StoreError, StoreErrorKind};
-use crate::id::{BuildId, WorkerId};
+use crate::files::FileSet;
+use crate::id::{BuildId, ProjectId, UserId, WorkerId};
+use crate::time::Timestamp;
 use crate::token::FencingToken;
 
 /// Steps of a caller's transaction: they come and go with it.
@@ -91,12 +94,33 @@ impl PgBuildStore {
         build: &BuildId,
         token: FencingToken,
     ) -> Result<BeatOutcome, StoreError> {
+        match self.beaten_in(step, build, token).await? {
+            None => Ok(BeatOutcome::Lost),
+            Some((_, deadline)) => Ok(BeatOutcome::Alive { deadline }),
+        }
+    }
+
+    /// The same, for who needs the build that is kept alive, with its next deadline: `None` when
+    /// the claim is lost.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn beaten_in(
+        &self,
+        step: &mut PgConnection,
+        build: &BuildId,
+        token: FencingToken,
+    ) -> Result<Option<(Build, Timestamp)>, StoreError> {
         let line = &mut Line::Step(step);
         lock(line, build).await?;
         let seen = load(line, build).await?;
         match decide_beat(seen.build.as_ref(), token, seen.now) {
-            None => Ok(BeatOutcome::Lost),
-            Some(change) => self.alive(&written(line, &change, true).await?),
+            None => Ok(None),
+            Some(change) => {
+                let alive = written(line, &change, true).await?;
+                let deadline = self.deadline(&alive)?;
+                Ok(Some((alive, deadline)))
+            }
         }
     }
 
@@ -124,6 +148,60 @@ impl PgBuildStore {
             }
         }
         Err(StoreError::new(StoreErrorKind::Contended))
+    }
+}
+
+/// Steps on a project alone.
+impl PgBuildStore {
+    /// Makes `user` the owner of a project that is nobody's. The project stays locked until the
+    /// transaction ends.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn claim_project_in(
+        &self,
+        step: &mut PgConnection,
+        user: &UserId,
+        project: &ProjectId,
+    ) -> Result<ProjectClaimOutcome, StoreError> {
+        let line = &mut Line::Step(step);
+        // Twice in the usual case of a race: whoever made the project meanwhile has committed.
+        for _ in 0..DECISIONS {
+            let found = line
+                .row(|| sqlx::query(include_str!("sql/lock_project.sql")).bind(project.as_str()))
+                .await?;
+            let owner = match &found {
+                Some(found) => BuildRow(found).id("owner_id", UserId::parse)?,
+                None => None,
+            };
+            let claim = decide_project_claim(owner.as_ref(), user);
+            if claim != ProjectClaimOutcome::Claimed {
+                return Ok(claim);
+            }
+            let made = line
+                .row(|| {
+                    sqlx::query(include_str!("sql/make_project.sql"))
+                        .bind(project.as_str())
+                        .bind(user.as_str())
+                })
+                .await?;
+            if made.is_some() {
+                return Ok(claim);
+            }
+        }
+        Err(StoreError::new(StoreErrorKind::Contended))
+    }
+
+    /// The project's files, as this transaction sees them.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn project_files_in(
+        &self,
+        step: &mut PgConnection,
+        project: &ProjectId,
+    ) -> Result<FileSet, StoreError> {
+        Ok(start::base(&mut Line::Step(step), project).await?.files)
     }
 }
 

@@ -14,7 +14,7 @@ use crate::idempotency::decide::{
 use crate::idempotency::types::{
     BeginOutcome, Fingerprint, IdempotencyKey, Lifetimes, Scope, StoredAnswer,
 };
-use crate::postgres::connect_error;
+use crate::postgres::{connect_error, uncommitted};
 use crate::runtime::{BoxFuture, Sleep, TokioRuntime};
 use crate::time::Timestamp;
 use crate::token::FencingToken;
@@ -261,7 +261,7 @@ impl PgTransactionalIdempotency {
             ClaimOutcome::Claimed(claim) => match effect(&mut step).await {
                 Ok(answer) => {
                     let kept = self.keep_in(&mut step, claim, &answer).await;
-                    kept.map_err(nothing_done)?;
+                    kept.map_err(uncommitted)?;
                     return match step.commit().await.map_err(step_error) {
                         Ok(()) => Ok(RunOutcome::Done(answer)),
                         Err(error) if error.kind == StoreErrorKind::OutcomeUnknown => {
@@ -278,7 +278,9 @@ impl PgTransactionalIdempotency {
             ClaimOutcome::Replay(answer) => RunOutcome::Replay(answer),
             ClaimOutcome::InProgress => RunOutcome::InProgress,
         };
-        step.rollback().await.map_err(uncommitted)?;
+        step.rollback()
+            .await
+            .map_err(|error| uncommitted(step_error(error)))?;
         Ok(refused)
     }
 
@@ -307,23 +309,8 @@ impl PgTransactionalIdempotency {
             // Ours was rolled back, and a repeat was faster.
             Ok(ClaimOutcome::Replay(kept)) => Ok(RunOutcome::Replay(kept)),
             Ok(ClaimOutcome::Reused) => Ok(RunOutcome::Reused),
-            Ok(ClaimOutcome::Claimed(_)) => Err(nothing_done(unanswered)),
+            Ok(ClaimOutcome::Claimed(_)) => Err(uncommitted(unanswered)),
             Ok(ClaimOutcome::InProgress) | Err(_) => Err(unanswered),
         }
     }
-}
-
-/// What is broken before its commit was sent has a known outcome: none.
-fn nothing_done(error: StoreError) -> StoreError {
-    match error.kind {
-        StoreErrorKind::OutcomeUnknown => StoreError {
-            kind: StoreErrorKind::Unavailable,
-            ..error
-        },
-        _ => error,
-    }
-}
-
-fn uncommitted(error: sqlx::Error) -> StoreError {
-    nothing_done(step_error(error))
 }

@@ -6,30 +6,27 @@
 //! 2. It relies on the token, on the stream being open and, only when it may end the build, on what
 //!    ended it. A miss brings the stream back, and it is decided again over that.
 //! 3. Nothing is notified here: ring a [`Wake`](crate::wake::Wake) once the append is answered.
-//! 4. A page is one statement too, so its events and its head are of one instant.
+//! 4. In a caller's own transaction (`open_in`, `append_in`, `raise_in`, `close_in`) the same
+//!    statements come and go with it.
+//! 5. A page is one statement too, so its events and its head are of one instant.
 
 mod rows;
+mod steps;
+mod within;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use sheen_core::entropy::Entropy;
-use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::error::StoreError;
 use sheen_core::id::BuildId;
-use sheen_core::postgres::{escape, row, rows};
+use sheen_core::postgres::{Line, rows};
 use sheen_core::token::FencingToken;
-use sqlx::postgres::{PgPool, PgRow};
+use sqlx::postgres::PgPool;
 
-use super::decide::{AppendDecision, StreamPosition};
 use super::store::EventLog;
-use super::types::{
-    Append, AppendOutcome, Event, EventStatus, NewStream, Page, StreamHead, Visibility,
-};
-use rows::{Done, EventRow, corrupt};
-
-/// How often one append is decided before it gives up. Each miss means that the stream's token,
-/// openness or end changed in between, which happens a few times in its life.
-const DECISIONS: u32 = 8;
+use super::types::{Append, AppendOutcome, NewStream, Page, StreamHead};
+use rows::{EventRow, corrupt};
 
 /// An event log in PostgreSQL, over the caller's pool. The database must have been
 /// [migrated](crate::postgres::migrate).
@@ -87,59 +84,6 @@ impl PgEventLog {
         self.entropy.fill(&mut bytes);
         (u64::from_le_bytes(bytes) & StreamHead::MAX_EPOCH).max(1)
     }
-
-    /// Sends an append that was decided over `seen`.
-    async fn send(&self, append: &Append, seen: &StreamPosition) -> Result<PgRow, StoreError> {
-        // What the events would make of the end is all that the decision adds to them.
-        let mut after = seen.clone();
-        after.note(append.events.iter());
-        let ends = |event: &super::types::NewEvent| {
-            event.visibility == Visibility::User && EventStatus::decided_by(&event.kind).is_some()
-        };
-        let any_ended = !append.events.iter().any(ends);
-        let visible: Vec<bool> = append
-            .events
-            .iter()
-            .map(|event| event.visibility == Visibility::User)
-            .collect();
-        let kinds: Vec<&str> = append.events.iter().map(|e| e.kind.as_str()).collect();
-        let data: Vec<&str> = append.events.iter().map(|e| &*e.data).collect();
-        row(&self.pool, || {
-            sqlx::query(include_str!("sql/append.sql"))
-                .bind(append.build.as_str())
-                .bind(append.key.as_deref().map(escape))
-                .bind(number(append.token.get()))
-                .bind(any_ended)
-                .bind(seen.ended_by.as_ref().map(|kind| kind.as_str()))
-                .bind(after.ended_by.as_ref().map(|kind| kind.as_str()))
-                .bind(&visible)
-                .bind(&kinds)
-                .bind(&data)
-        })
-        .await?
-        .ok_or_else(|| corrupt("no row for an append"))
-    }
-
-    async fn first_answer(
-        &self,
-        append: &Append,
-        stream: &StreamHead,
-        done: Done,
-    ) -> Result<Vec<Event>, StoreError> {
-        let found = rows(&self.pool, || {
-            sqlx::query(include_str!("sql/appended.sql"))
-                .bind(append.build.as_str())
-                .bind(done.head.0)
-                .bind(done.head.1)
-                .bind(done.hidden.0)
-                .bind(done.hidden.1)
-        })
-        .await?;
-        found
-            .iter()
-            .map(|found| EventRow(found).event(&append.build, &stream.session))
-            .collect()
-    }
 }
 
 fn number(number: u64) -> i64 {
@@ -149,74 +93,20 @@ fn number(number: u64) -> i64 {
 #[async_trait]
 impl EventLog for PgEventLog {
     async fn open(&self, stream: NewStream) -> Result<StreamHead, StoreError> {
-        let epoch = number(self.draw_epoch());
-        // Twice at most: one that was opened meanwhile is not seen by the statement that met it.
-        for _ in 0..2 {
-            let found = row(&self.pool, || {
-                sqlx::query(include_str!("sql/open.sql"))
-                    .bind(stream.build.as_str())
-                    .bind(stream.user.as_str())
-                    .bind(stream.session.as_str())
-                    .bind(epoch)
-            })
-            .await?;
-            if let Some(found) = found {
-                return EventRow(&found)
-                    .head()?
-                    .ok_or_else(|| corrupt("a stream without a build"));
-            }
-        }
-        Err(StoreError::new(StoreErrorKind::Contended))
+        let line = &mut Line::Pool(&self.pool);
+        steps::open(line, &stream, self.draw_epoch()).await
     }
 
     async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
-        if !append.is_well_formed() {
-            return Err(StoreError::new(StoreErrorKind::Rejected));
-        }
-        let mut seen = StreamPosition {
-            token: append.token,
-            ..StreamPosition::default()
-        };
-        for _ in 0..DECISIONS {
-            match seen.decide(append.token) {
-                AppendDecision::Fenced => return Ok(AppendOutcome::Fenced),
-                AppendDecision::Closed => return Ok(AppendOutcome::Closed),
-                AppendDecision::Append => {}
-            }
-            let sent = self.send(&append, &seen).await?;
-            let sent = EventRow(&sent);
-            let Some(stream) = sent.head()? else {
-                return Ok(AppendOutcome::NotFound);
-            };
-            if let Some(done) = sent.done()? {
-                let events = self.first_answer(&append, &stream, done).await?;
-                return Ok(AppendOutcome::Duplicate(events));
-            }
-            seen = sent.position()?;
-            if sent.get("hit")? {
-                let first = sent.instant("first_ms")?;
-                let Append { build, events, .. } = append;
-                let events = seen.number(first, &build, &stream.session, events);
-                return Ok(AppendOutcome::Appended(events));
-            }
-        }
-        Err(StoreError::new(StoreErrorKind::Contended))
+        steps::append(&mut Line::Pool(&self.pool), append).await
     }
 
     async fn raise(&self, build: &BuildId, token: FencingToken) -> Result<bool, StoreError> {
-        let found = row(&self.pool, || {
-            sqlx::query(include_str!("sql/raise.sql"))
-                .bind(build.as_str())
-                .bind(number(token.get()))
-        });
-        Ok(found.await?.is_some())
+        steps::raise(&mut Line::Pool(&self.pool), build, token).await
     }
 
     async fn close(&self, build: &BuildId) -> Result<bool, StoreError> {
-        let found = row(&self.pool, || {
-            sqlx::query(include_str!("sql/close.sql")).bind(build.as_str())
-        });
-        Ok(found.await?.is_some())
+        steps::close(&mut Line::Pool(&self.pool), build).await
     }
 
     async fn read(

@@ -4,11 +4,16 @@ use sqlx::Postgres;
 use sqlx::postgres::{PgArguments, PgConnection, PgPool, PgRow};
 use sqlx::query::Query;
 
+use super::{rows, step_error};
 use crate::error::StoreError;
-use crate::postgres::{rows, step_error};
 
-/// A way to the database.
-pub(in crate::build) enum Line<'c> {
+/// A way to the database, so that a step is written once for both.
+#[derive(Debug)]
+#[expect(
+    clippy::exhaustive_enums,
+    reason = "a statement commits by itself or with a transaction"
+)]
+pub enum Line<'c> {
     /// Each statement commits by itself, and is sent again where others were in its way.
     Pool(&'c PgPool),
     /// A caller's transaction: what fails, fails it.
@@ -16,7 +21,11 @@ pub(in crate::build) enum Line<'c> {
 }
 
 impl Line<'_> {
-    pub(in crate::build) async fn rows<'q>(
+    /// Runs a statement and gives its rows.
+    ///
+    /// # Errors
+    /// What it failed with: on a pool after the last try, in a transaction at once.
+    pub async fn rows<'q>(
         &mut self,
         statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Vec<PgRow>, StoreError> {
@@ -26,7 +35,11 @@ impl Line<'_> {
         }
     }
 
-    pub(in crate::build) async fn row<'q>(
+    /// As [`rows`](Self::rows), for a statement that answers with one row at most.
+    ///
+    /// # Errors
+    /// As [`rows`](Self::rows).
+    pub async fn row<'q>(
         &mut self,
         statement: impl Fn() -> Query<'q, Postgres, PgArguments>,
     ) -> Result<Option<PgRow>, StoreError> {
