@@ -32,6 +32,7 @@ use sheen_events::recommend::{
     self, BuildTokens, QueueLimits, RecommendParts, RecommendRunner, RecommendRunnerParts,
     Recommendations,
 };
+use sheen_events::replay::Replay;
 use sheen_events::stream::{StreamConfig, StreamService};
 
 use crate::builder::{Sites, Unpublish};
@@ -87,11 +88,10 @@ pub(crate) async fn wire(
         preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
-    let (streams, feed) = (streams(&stores, &clock), feed(&stores, &clock));
-    let limits = family.limits.then(|| limits(&stores, family.trusted_hops));
-    let failures = limits
-        .as_ref()
-        .and_then(|_| failures(&stores, family.trusted_hops));
+    let (feed, streams) = (feed(&stores, &clock), streams(&stores, &clock));
+    let hops = family.trusted_hops;
+    let limits = family.limits.then(|| limits(&stores, hops));
+    let failures = limits.as_ref().and_then(|_| failures(&stores, hops));
     let app = App {
         limits,
         worker,
@@ -101,6 +101,7 @@ pub(crate) async fn wire(
         failures,
         idempotency: stores.idempotency,
         feed,
+        replay: Replay::new(stores.log),
         streams: streams.clone(),
         conversations: Conversations::new(stores.messages),
         recommendations: Some(recommendations),

@@ -37,6 +37,8 @@ mod metrics;
 mod money;
 #[path = "it/nested.rs"]
 mod nested;
+#[path = "it/replay.rs"]
+mod replay;
 #[path = "it/revoked.rs"]
 mod revoked;
 #[path = "it/signed_urls.rs"]

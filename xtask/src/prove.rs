@@ -190,6 +190,34 @@ const PROOFS: &[Proof] = &[
         ],
     },
     Proof {
+        name: "events",
+        about: "a hundred thousand schedules of lost wake-ups, cut lines and restarts leave no reader \
+                without a seq, five hundred over PostgreSQL neither, and retention that is cut at \
+                any message counts each event once",
+        commands: &[
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-events",
+                "--all-features",
+                "--test",
+                "model",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "sheen-events",
+                "--all-features",
+                "--test",
+                "postgres",
+                "--",
+                "retention::g01_",
+            ],
+        ],
+    },
+    Proof {
         name: "timing",
         about: "no refusal's time tells where a signature is wrong or which key ids exist (dudect)",
         commands: &[&[

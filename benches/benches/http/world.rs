@@ -19,6 +19,7 @@ use sheen_core::secret::Secret;
 use sheen_core::time::{Clock, SystemClock};
 use sheen_events::feed::{Feed, FeedConfig};
 use sheen_events::message::{Conversations, MemoryMessageConfig, MemoryMessageStore};
+use sheen_events::replay::Replay;
 use sheen_events::stream::{StreamConfig, StreamService};
 
 /// Of nonces, limits and kept answers: more than any benchmark leaves behind.
@@ -70,6 +71,7 @@ pub(crate) fn app() -> (App, MemoryRooms) {
             Arc::clone(&clock),
             FeedConfig::default(),
         ),
+        replay: Replay::new(rooms.log.clone()),
         streams: StreamService::new(
             rooms.log.clone(),
             rooms.wake.clone(),

@@ -130,6 +130,8 @@ async fn a_build_is_started_followed_settled_and_remembered() {
         .iter()
         .filter(|(_, id, _)| id.is_some())
         .filter_map(|(.., data)| data["type"].as_str())
+        // They come beside the build, whenever they are ready.
+        .filter(|kind| !kind.starts_with("recommendations_"))
         .collect();
     // Recommendations are a queue of their own, which may be ahead of the builds'.
     let of_build = kinds.iter().filter(|kind| kind.starts_with("build_"));

@@ -55,6 +55,34 @@ fn n09_a_store_just_started_refuses_what_was_signed_over_two_seconds_before() {
     }
 }
 
+/// N9: a machine boots five minutes behind, starts the store, then gets the time.
+#[test]
+fn n09_a_clock_set_forward_after_the_start_moves_the_start_with_it() {
+    let clock = clock();
+    let web = id("web");
+    let signed_at = clock.now().plus(Duration::from_secs(240));
+    let claim = Claim::new(&web, NONCE, signed_at);
+    let store = MemoryReplayStore::new(clock.clone(), CAPACITY);
+    clock.advance(Duration::from_secs(1));
+    clock.set_wall(clock.now().plus(Duration::from_secs(300)));
+    assert_eq!(store.claim_now(&claim).unwrap(), ClaimOutcome::TooOld);
+    // What was signed after the start passes, by the clock as it is now.
+    let started = clock.now().minus(Duration::from_secs(1));
+    for (nonce, before, expected) in [
+        ("nonce-of-just-before", 2001, ClaimOutcome::TooOld),
+        ("nonce-of-the-start-0", 2000, ClaimOutcome::Claimed),
+    ] {
+        let at = started.minus(Duration::from_millis(before));
+        let claim = Claim::new(&web, Once::Nonce(nonce), at);
+        assert_eq!(store.claim_now(&claim).unwrap(), expected, "{nonce}");
+    }
+    // Set back, it refuses no less than it did at first.
+    clock.set_wall(started.minus(Duration::from_secs(300)));
+    let early = clock.now().minus(Duration::from_millis(2001));
+    let claim = Claim::new(&web, Once::Nonce("nonce-before-all-0"), early);
+    assert_eq!(store.claim_now(&claim).unwrap(), ClaimOutcome::TooOld);
+}
+
 #[test]
 fn n05_one_principal_at_its_bound_leaves_the_others_alone() {
     let clock = clock();
@@ -154,7 +182,8 @@ fn debug_shows_no_key_and_no_nonce() {
 /// One step of a long life with clocks that go both ways.
 #[derive(Debug, Clone)]
 enum Step {
-    Move(i64),
+    Pass(u64),
+    Jump(i64),
     Claim {
         principal: u8,
         nonce: u8,
@@ -167,9 +196,9 @@ enum Step {
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        3 => (0_i64..400_000).prop_map(Step::Move),
-        1 => (-4_000_000_i64..4_000_000).prop_map(Step::Move),
-        6 => (0_u8..2, 0_u8..4, -300_000_i64..=300_000, any::<bool>(), any::<Option<u8>>())
+        3 => (0_u64..400_000).prop_map(Step::Pass),
+        1 => (-4_000_000_i64..4_000_000).prop_map(Step::Jump),
+        6 => (0_u8..2, 0_u8..16, -300_000_i64..=300_000, any::<bool>(), any::<Option<u8>>())
             .prop_map(|(principal, nonce, signed, request_id, mark)| Step::Claim {
                 principal, nonce, signed, request_id, mark,
             }),
@@ -177,38 +206,113 @@ fn step() -> impl Strategy<Value = Step> {
     ]
 }
 
+/// How many claims of a life were made, refused as known or too old, and refused for room.
+#[derive(Debug, Default, Clone, Copy)]
+struct Lived {
+    claimed: usize,
+    refused: usize,
+    full: usize,
+}
+
+/// Lives these steps in a store of `capacity`; an error where a request is claimed twice.
+fn live(steps: Vec<Step>, capacity: usize) -> Result<Lived, TestCaseError> {
+    let clock = clock();
+    let store = MemoryReplayStore::new(clock.clone(), capacity);
+    clock.advance(Duration::from_secs(86_400));
+    let principals = [id("web"), id("app")];
+    let mut sent: Vec<(u8, String, bool, Timestamp, Option<u8>)> = Vec::new();
+    let mut claimed = std::collections::BTreeSet::new();
+    let mut lived = Lived::default();
+    for step in steps {
+        let millis = clock.now().as_millis();
+        let request = match step {
+            Step::Pass(by) => {
+                clock.advance(Duration::from_millis(by));
+                continue;
+            }
+            Step::Jump(by) => {
+                clock.set_wall(Timestamp::from_millis(millis + by));
+                continue;
+            }
+            Step::Claim {
+                principal,
+                nonce,
+                signed,
+                request_id,
+                mark,
+            } => {
+                let at = Timestamp::from_millis(millis + signed);
+                sent.push((
+                    principal,
+                    format!("nonce-{nonce:016}"),
+                    request_id,
+                    at,
+                    mark,
+                ));
+                sent[sent.len() - 1].clone()
+            }
+            Step::Again(_) if sent.is_empty() => continue,
+            Step::Again(index) => index.get(&sent).clone(),
+        };
+        let (principal, nonce, request_id, at, mark) = &request;
+        let once = if *request_id {
+            Once::RequestId(nonce)
+        } else {
+            Once::Nonce(nonce)
+        };
+        let claim = Claim::new(&principals[usize::from(*principal)], once, *at)
+            .with_mark(mark.map(|m| V1Mark::from_bytes([m; 32])));
+        match store.claim_now(&claim) {
+            Ok(ClaimOutcome::Claimed) => {
+                let fresh = claimed.insert((*principal, nonce.clone(), *request_id, *at));
+                prop_assert!(fresh, "claimed twice: {claim:?}");
+                lived.claimed += 1;
+            }
+            Ok(_) => lived.refused += 1,
+            Err(error) => {
+                prop_assert_eq!(error.kind, StoreErrorKind::Full);
+                lived.full += 1;
+            }
+        }
+    }
+    Ok(lived)
+}
+
 proptest! {
     /// N3, N4, N5: whatever the clock does, no signed request is ever claimed twice.
     #[test]
     fn no_request_is_ever_claimed_twice(steps in prop::collection::vec(step(), 1..200)) {
-        let clock = clock();
-        let store = MemoryReplayStore::new(clock.clone(), CAPACITY);
-        let principals = [id("web"), id("app")];
-        let mut sent: Vec<(u8, String, bool, Timestamp, Option<u8>)> = Vec::new();
-        let mut claimed = std::collections::BTreeSet::new();
-        for step in steps {
-            let request = match step {
-                Step::Move(by) => {
-                    clock.set_wall(Timestamp::from_millis(clock.now().as_millis() + by));
-                    continue;
-                }
-                Step::Claim { principal, nonce, signed, request_id, mark } => {
-                    let at = Timestamp::from_millis(clock.now().as_millis() + signed);
-                    sent.push((principal, format!("nonce-{nonce:016}"), request_id, at, mark));
-                    sent[sent.len() - 1].clone()
-                }
-                Step::Again(_) if sent.is_empty() => continue,
-                Step::Again(index) => index.get(&sent).clone(),
-            };
-            let (principal, nonce, request_id, at, mark) = &request;
-            let once = if *request_id { Once::RequestId(nonce) } else { Once::Nonce(nonce) };
-            let claim = Claim::new(&principals[usize::from(*principal)], once, *at)
-                .with_mark(mark.map(|m| V1Mark::from_bytes([m; 32])));
-            let outcome = store.lock().claim(clock.now(), &claim).unwrap();
-            if outcome == ClaimOutcome::Claimed {
-                let fresh = claimed.insert((*principal, nonce.clone(), *request_id, *at));
-                prop_assert!(fresh, "claimed twice: {claim:?}");
-            }
-        }
+        prop_assert_eq!(live(steps, CAPACITY)?.full, 0);
     }
+}
+
+/// N3, N4, N5: nor where the store is at its bound most of the time.
+#[test]
+fn n05_no_request_is_claimed_twice_at_the_bound_whatever_the_clock_does() {
+    use proptest::test_runner::{Config, TestRunner};
+    let all = std::cell::Cell::new(Lived::default());
+    let mut runner = TestRunner::new(Config {
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let done = runner.run(&prop::collection::vec(step(), 100..400), |steps| {
+        let (life, sum) = (live(steps, 8)?, all.get());
+        all.set(Lived {
+            claimed: sum.claimed + life.claimed,
+            refused: sum.refused + life.refused,
+            full: sum.full + life.full,
+        });
+        Ok(())
+    });
+    done.unwrap();
+    let Lived {
+        claimed,
+        refused,
+        full,
+    } = all.get();
+    assert!(
+        claimed > 100 && refused > 100 && full > 100,
+        "{:?}",
+        all.get()
+    );
 }

@@ -9,7 +9,8 @@ use super::key::{KeyRing, SigningKey};
 use super::modes::{Mode, ModeError, Modes, Policies, Policy};
 use super::types::{Checked, Outcome, Refusal, Report, Request, Scheme};
 
-/// Buffers for one verification at a time; with a warm one, verifying allocates nothing.
+/// Buffers for one verification at a time; with a warm one, verifying allocates nothing. Only the
+/// comparison of keys by locale (feature `locale-order`) may.
 #[derive(Default)]
 pub struct Scratch(pub(super) Buffers);
 
@@ -88,7 +89,8 @@ impl Verifier {
 
     /// Whether queries sorted as JavaScript's `localeCompare` sorts their decoded keys pass too, as
     /// callers in the field send them (wire.md §1); not, unless said. Such a query is tried only
-    /// where byte order does not fit, up to 8 KiB and 128 pairs.
+    /// where byte order does not fit, up to 8 KiB and 128 pairs. Comparing keys outside of ASCII may
+    /// allocate, also with warm buffers.
     #[cfg(feature = "locale-order")]
     #[must_use]
     pub fn accept_locale_order(mut self, accept: bool) -> Self {
@@ -181,7 +183,11 @@ impl Verifier {
         // The same work, in the same code, for an id that nobody has: the time does not tell which
         // ids exist (benches/peers/src/timing.rs).
         let place = if is_known { place } else { 0 };
-        let (mut seen, verdict) = self.judge(place, facts, text, now);
+        // Read once: a change meanwhile counts from the next request on. Under `dual` every scheme
+        // that was sent is looked at, whatever the mode of the key that lends itself.
+        let own = self.policies.of(place);
+        let policy = if is_known { own } else { Policy::DUAL };
+        let (mut seen, verdict) = self.judge(place, policy, facts, text, now);
         let refusal = match verdict {
             Ok(let_in) if is_known => return (seen, Ok(let_in)),
             Ok(_) => Refusal::KeyUnknown,
@@ -199,7 +205,7 @@ impl Verifier {
     fn try_all<'a>(&'a self, facts: &Facts<'_, 'a>, text: &[u8], now: Timestamp) -> Verdict<'a> {
         let mut best: Option<(Seen<'a>, Refusal)> = None;
         for place in self.ring.unnamed(now) {
-            match self.judge(place, facts, text, now) {
+            match self.judge(place, self.policies.of(place), facts, text, now) {
                 (seen, Ok(let_in)) => return (seen, Ok(let_in)),
                 (seen, Err(refusal)) => {
                     let better = best
@@ -215,17 +221,16 @@ impl Verifier {
         (seen, Err(refusal))
     }
 
-    /// What one key under its policy makes of the request.
+    /// What one key under a policy makes of the request.
     fn judge<'a>(
         &'a self,
         place: usize,
+        policy: Policy,
         facts: &Facts<'_, 'a>,
         text: &[u8],
         now: Timestamp,
     ) -> Verdict<'a> {
         let key = self.ring.at(place);
-        // Read once: a change meanwhile counts from the next request on.
-        let policy = self.policies.of(place);
         let v1 = facts.judge_v1(key, now);
         let v2 = match policy.mode {
             Mode::V1Only => Judged::Absent,

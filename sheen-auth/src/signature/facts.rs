@@ -178,7 +178,9 @@ impl<'r, 'a> Facts<'r, 'a> {
         let Request { path, query, .. } = *self.request;
         let mark: &[u8] = if query.is_some() { b"?" } else { b"" };
         let query = query.unwrap_or("").as_bytes();
-        if key.fits(&[body, path.as_bytes(), mark, query], signature) {
+        // Else a v1-request-id text, cut before a `/`, would count without its timestamp.
+        let is_v1 = !parse::begins_as_request_id_text(body);
+        if key.fits(&[body, path.as_bytes(), mark, query], signature) & is_v1 {
             return Judged::Fits(Fit {
                 scheme: Scheme::V1,
                 signed_at: None,

@@ -11,10 +11,15 @@
 //! 6. A query that is not UTF-8 once decoded is refused whatever its signature.
 //! 7. A key's mode and its latch, which ends v1 for it, change from one request to the next, per key
 //!    and without a lock ([`Gate::switch`], [`Gate::latch`]). Nobody gets to
-//!    [`Mode::EnforceV2`] while that would refuse what was let in, unless forced.
+//!    [`Mode::EnforceV2`] while that would refuse what was let in, or before enough came as v2
+//!    ([`Gate::ready_after`]), unless forced.
 //! 8. In [`Mode::Shadow`] v2 is read and compared, and nothing else: its outcome has no way into the
-//!    answer or into the replay store.
-//! 9. A replay store that fails closes the door, unless the service chose the timestamp alone.
+//!    answer or into the replay store. So it does not see that a nonce was used before; only `dual`
+//!    does.
+//! 9. A replay store that fails closes the door, unless the service chose the timestamp alone; what
+//!    would mark a v1 signature stays out even then.
+//! 10. A body that begins as `v1-request-id` texts do, with digits and a colon, fits no plain v1: such
+//!     a text, cut before a `/`, would be one that has no timestamp.
 //!
 //! [`Verifier`] decides without any I/O; [`Gate`] asks a [replay store](crate::replay) besides;
 //! [`Signer`] is the caller's side.
@@ -60,12 +65,14 @@
 //! # };
 //! # let clock = Arc::new(SystemClock::new());
 //! # let store = Arc::new(MemoryReplayStore::new(clock.clone(), 1000));
-//! # let gate = Gate::new(Verifier::new(KeyRing::new(vec![key()?])?, Mode::Shadow), store, clock.clone());
-//! # let signed = Signer::new(key()?).with_v1().sign("GET", "/v1/builds", None, b"", clock.now(), &OsEntropy)?;
-//! # let request = Request::new("GET", "/v1/builds", None, signed.as_headers(), b"");
+//! # let gate = Gate::new(Verifier::new(KeyRing::new(vec![key()?])?, Mode::Dual), store, clock.clone());
 //! let k1 = KeyId::parse("k1")?;
 //! assert!(gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady).is_err(), "nothing was seen yet");
-//! gate.admit(&request, &mut Scratch::new()).await?; // v1 and v2, both fitting
+//! for _ in 0..Gate::READY_AFTER {
+//!     let signed = Signer::new(key()?).sign("GET", "/v1/builds", None, b"", clock.now(), &OsEntropy)?;
+//!     let request = Request::new("GET", "/v1/builds", None, signed.as_headers(), b"");
+//!     gate.admit(&request, &mut Scratch::new()).await?;
+//! }
 //! assert!(gate.readiness().keys[0].is_ready());
 //! gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady)?;
 //! # Ok(())

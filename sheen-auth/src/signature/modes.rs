@@ -15,7 +15,8 @@ use super::key::KeyRing;
 pub enum Mode {
     /// v1 decides, v2 is not looked at.
     V1Only,
-    /// v1 decides; v2 is checked and reported, and spends nothing.
+    /// v1 decides; v2 is checked and reported, and spends nothing: that a nonce was used before is not
+    /// seen.
     Shadow,
     /// Either; anything of v2 means that v2 alone decides.
     #[default]
@@ -180,6 +181,10 @@ pub(super) struct Policy {
 }
 
 impl Policy {
+    pub(super) const DUAL: Self = Self {
+        mode: Mode::Dual,
+        latched: false,
+    };
     const LATCH: u8 = 4;
 
     fn to_bits(self) -> u8 {
@@ -222,18 +227,19 @@ impl Policies {
         Policy::from_bits(self.0[place].load(Ordering::Acquire))
     }
 
-    /// Puts what `change` makes of the policy in its place, unless it refuses.
+    /// Puts what `change` makes of the policy in its place, unless it refuses; what was there.
     pub(super) fn change<E>(
         &self,
         place: usize,
         change: impl Fn(Policy) -> Result<Policy, E>,
-    ) -> Result<(), E> {
+    ) -> Result<Policy, E> {
         let cell = &self.0[place];
         let mut bits = cell.load(Ordering::Acquire);
         loop {
-            let changed = change(Policy::from_bits(bits))?.to_bits();
+            let before = Policy::from_bits(bits);
+            let changed = change(before)?.to_bits();
             match cell.compare_exchange(bits, changed, Ordering::AcqRel, Ordering::Acquire) {
-                Ok(_) => return Ok(()),
+                Ok(_) => return Ok(before),
                 Err(other) => bits = other,
             }
         }

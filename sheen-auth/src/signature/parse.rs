@@ -41,6 +41,13 @@ pub(super) fn is_request_id(text: &str) -> bool {
     (1..=128).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic() && b != b':')
 }
 
+/// Whether the text begins as `{timestamp}:{requestId}:…` does, wherever it was cut after that: with
+/// digits and a colon, as no JSON does.
+pub(super) fn begins_as_request_id_text(text: &[u8]) -> bool {
+    let digits = text.iter().take_while(|b| b.is_ascii_digit()).count();
+    digits > 0 && text.get(digits) == Some(&b':')
+}
+
 /// Reads 64 lower-case hex characters to where they are needed: an array that is handed on costs
 /// more than reading it.
 #[inline]

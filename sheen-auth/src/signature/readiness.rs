@@ -6,7 +6,7 @@ use sheen_core::id::KeyId;
 use sheen_core::time::Timestamp;
 
 use super::decide::Verifier;
-use super::modes::Mode;
+use super::modes::{Mode, Policy};
 use super::rollout::SwitchError;
 use super::types::{Refusal, Report, Scheme};
 
@@ -138,23 +138,24 @@ impl Counts {
     }
 
     /// Whether a key can go to `enforce-v2`.
-    pub(super) fn ready(&self, place: usize) -> Result<(), SwitchError> {
+    pub(super) fn ready(&self, place: usize, v2_needed: u64) -> Result<(), SwitchError> {
         let key = &self.keys[place];
         let (would_refuse, v2_accepted) = (key.would_refuse_now(), key.v2_accepted_now());
-        if would_refuse > 0 || v2_accepted == 0 {
+        if would_refuse > 0 || v2_accepted < v2_needed {
             return Err(SwitchError::NotReady {
                 would_refuse,
                 v2_accepted,
+                v2_needed,
             });
         }
         Ok(())
     }
 
-    pub(super) fn read(&self, verifier: &Verifier) -> Readiness {
+    pub(super) fn read(&self, verifier: &Verifier, v2_needed: u64) -> Readiness {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let keys = verifier.ring().iter().enumerate().map(|(place, key)| {
             let policy = verifier.policies().of(place);
-            self.keys[place].read(key.id().clone(), policy.mode, policy.latched)
+            self.keys[place].read(key.id().clone(), policy, v2_needed)
         });
         Readiness {
             keys: keys.collect(),
@@ -178,15 +179,15 @@ impl KeyCounts {
         all.saturating_sub(before)
     }
 
-    fn read(&self, key_id: KeyId, mode: Mode, latched: bool) -> KeyReadiness {
+    fn read(&self, key_id: KeyId, policy: Policy, v2_needed: u64) -> KeyReadiness {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
         let v1_last_seen = self.v1_last_seen.load(Ordering::Relaxed);
         let least = self.skew_least.load(Ordering::Relaxed);
         let most = self.skew_most.load(Ordering::Relaxed);
         KeyReadiness {
             key_id,
-            mode,
-            latched,
+            mode: policy.mode,
+            latched: policy.latched,
             by_scheme: self
                 .by_scheme
                 .each_ref()
@@ -194,6 +195,7 @@ impl KeyCounts {
             mismatches: read(&self.mismatches),
             would_refuse: self.would_refuse_now(),
             v2_accepted: self.v2_accepted_now(),
+            v2_needed,
             v1_last_seen: (v1_last_seen != NEVER).then(|| Timestamp::from_millis(v1_last_seen)),
             clock_skew_millis: (least <= most).then_some((least, most)),
         }
@@ -243,8 +245,11 @@ pub struct KeyReadiness {
     /// Let in since the present count began, and `enforce-v2` would refuse them. A count begins
     /// with the process, with each change of mode, and when an operator says so.
     pub would_refuse: u64,
-    /// Let in since the present count began, their v2 signature fitting.
+    /// Let in since the present count began, their v2 signature fitting. In `shadow` that says nothing
+    /// of their nonces, which may have been used before.
     pub v2_accepted: u64,
+    /// How many of those make the key ready ([`Gate::ready_after`](super::Gate::ready_after)).
+    pub v2_needed: u64,
     /// When a v1 signature of this key was last seen, taken or not.
     pub v1_last_seen: Option<Timestamp>,
     /// The least and the most that our clock was ahead of an authentic timestamp, in milliseconds.
@@ -273,9 +278,10 @@ impl KeyReadiness {
         (all > 0).then(|| v1 as f64 / all as f64)
     }
 
-    /// Whether `enforce-v2` would shut nobody out, by what was counted.
+    /// Whether `enforce-v2` would shut nobody out, by what was counted: enough calls as v2, and none
+    /// that it would refuse. Callers that were silent meanwhile are not known.
     #[must_use]
     pub const fn is_ready(&self) -> bool {
-        self.would_refuse == 0 && self.v2_accepted > 0
+        self.would_refuse == 0 && self.v2_accepted >= self.v2_needed
     }
 }

@@ -22,16 +22,19 @@ pub enum SwitchError {
     /// The ring has no such key.
     #[error("no key has the id {0}")]
     UnknownKey(KeyId),
-    /// Since its count began, requests were let in that `enforce-v2` would refuse, or none was
+    /// Since its count began, requests were let in that `enforce-v2` would refuse, or too few were
     /// seen that it would take.
     #[error(
-        "enforce-v2 would refuse {would_refuse} of what was let in, and {v2_accepted} came as v2"
+        "enforce-v2 would refuse {would_refuse} of what was let in, and {v2_accepted} of the \
+         {v2_needed} calls that it waits for came as v2"
     )]
     NotReady {
         /// Let in, and would be refused.
         would_refuse: u64,
         /// Let in with a v2 signature that fits.
         v2_accepted: u64,
+        /// How many of those it takes.
+        v2_needed: u64,
     },
     /// A latched key in a mode in which v1 decides would let nobody in.
     #[error("the key is latched: v1 is not taken from it, so v1 cannot decide")]

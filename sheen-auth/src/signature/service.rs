@@ -15,7 +15,7 @@ use super::readiness::{Counts, Readiness};
 use super::rollout::{self, Switch, SwitchError};
 use super::types::{Checked, Refusal, Report, Request, Scheme, Verified};
 use crate::guard::{Guard, guarded};
-use crate::replay::{ClaimOutcome, ReplayStore};
+use crate::replay::{Claim, ClaimOutcome, ReplayStore};
 
 /// Lets requests in: once each, where their scheme can tell. Counts what it sees, and takes changes
 /// of a key's mode and latch while it works.
@@ -25,6 +25,7 @@ pub struct Gate {
     replay: Arc<dyn ReplayStore>,
     clock: Arc<dyn Clock>,
     counts: Counts,
+    ready_after: u64,
     timestamp_only: Option<Arc<dyn FallbackWitness>>,
     guard: Option<Guard>,
     observers: Vec<Arc<dyn GateObserver>>,
@@ -69,6 +70,9 @@ pub trait FallbackWitness: fmt::Debug + Send + Sync + 'static {
 }
 
 impl Gate {
+    /// How many v2 calls [`Switch::WhenReady`] waits for, unless said otherwise.
+    pub const READY_AFTER: u64 = 100;
+
     /// A door with these keys and this memory. A store that fails closes it.
     #[must_use]
     pub fn new(verifier: Verifier, replay: Arc<dyn ReplayStore>, clock: Arc<dyn Clock>) -> Self {
@@ -77,6 +81,7 @@ impl Gate {
             verifier,
             replay,
             clock,
+            ready_after: Self::READY_AFTER,
             timestamp_only: None,
             guard: None,
             observers: Vec::new(),
@@ -90,6 +95,14 @@ impl Gate {
         self
     }
 
+    /// A key is ready for `enforce-v2` once this many of its calls came as v2 since its count began,
+    /// and none that would be refused: enough that each of its callers is among them. At least 1.
+    #[must_use]
+    pub fn ready_after(mut self, v2_calls: u64) -> Self {
+        self.ready_after = v2_calls.max(1);
+        self
+    }
+
     /// A replay store that has not answered after `limit` has failed. For stores across a network:
     /// a call then waits no longer than this for either of its two questions.
     #[must_use]
@@ -100,8 +113,9 @@ impl Gate {
 
     /// Lets in by their fresh timestamp alone what the store cannot be asked about, for as long as
     /// it fails: such requests can be replayed within their window. Each is counted and told to
-    /// `witness`. Plain v1 has no timestamp and stays out; a full store still refuses, since a
-    /// caller could fill it to switch its memory off.
+    /// `witness`. Plain v1 has no timestamp and stays out, and so does a v2 request whose v1
+    /// signature would be marked: without its mark a copy stripped of v2 would never be a replay. A
+    /// full store still refuses, since a caller could fill it to switch its memory off.
     #[must_use]
     pub fn timestamp_only_when_store_fails(mut self, witness: Arc<dyn FallbackWitness>) -> Self {
         self.timestamp_only = Some(witness);
@@ -117,10 +131,14 @@ impl Gate {
     /// What was seen of each key since this door was made.
     #[must_use]
     pub fn readiness(&self) -> Readiness {
-        self.counts.read(&self.verifier)
+        self.counts.read(&self.verifier, self.ready_after)
     }
 
-    /// Brings `key` to `mode` from the next request on, and begins its count anew.
+    /// Brings `key` to `mode` from the next request on, and begins its count anew where that is
+    /// another mode.
+    ///
+    /// What was counted in [`Mode::Shadow`] says nothing of nonces, which are not spent there: a
+    /// caller that repeats one shows in [`Mode::Dual`] first.
     ///
     /// # Errors
     /// When there is no such key, it is latched and v1 would decide, or `enforce-v2` would shut
@@ -128,11 +146,13 @@ impl Gate {
     pub fn switch(&self, key: &KeyId, mode: Mode, how: Switch) -> Result<(), SwitchError> {
         let place = self.place_of(key)?;
         if mode == Mode::EnforceV2 && how == Switch::WhenReady {
-            self.counts.ready(place)?;
+            self.counts.ready(place, self.ready_after)?;
         }
         let policies = self.verifier.policies();
-        policies.change(place, |policy| rollout::with_mode(policy, mode))?;
-        self.counts.begin(place);
+        let before = policies.change(place, |policy| rollout::with_mode(policy, mode))?;
+        if before.mode != mode {
+            self.counts.begin(place);
+        }
         Ok(())
     }
 
@@ -165,7 +185,8 @@ impl Gate {
     fn set_latch(&self, key: &KeyId, latched: bool) -> Result<(), SwitchError> {
         let place = self.place_of(key)?;
         let policies = self.verifier.policies();
-        policies.change(place, |policy| rollout::with_latch(policy, latched))
+        let changed = policies.change(place, |policy| rollout::with_latch(policy, latched));
+        changed.map(|_| ())
     }
 
     fn place_of(&self, key: &KeyId) -> Result<usize, SwitchError> {
@@ -241,7 +262,8 @@ impl Gate {
         let Some(witness) = &self.timestamp_only else {
             return false;
         };
-        if checked.claim.is_none() || error.kind == StoreErrorKind::Full {
+        let vouches = |claim: &Claim<'_>| claim.mark.is_none();
+        if !checked.claim.as_ref().is_some_and(vouches) || error.kind == StoreErrorKind::Full {
             return false;
         }
         self.counts.let_in_by_timestamp();

@@ -175,6 +175,65 @@ async fn n09_a_server_that_lost_its_data_refuses_what_was_signed_before() {
     assert_eq!(store.claim(&fresh).await.unwrap(), ClaimOutcome::Claimed);
 }
 
+/// N9: a server that comes back from a snapshot knows only what was spent before it.
+#[tokio::test]
+async fn n09_a_server_back_from_a_snapshot_lets_nothing_in_again() {
+    let mut server = testkit::RedisServer::start().unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let clock = manual_clock();
+    let store = async || {
+        let opened = client.get_multiplexed_async_connection().await.unwrap();
+        let store = RedisReplayStore::open(opened, "n09:", 500).await.unwrap();
+        store.with_clock(clock.clone())
+    };
+    let web = id("web");
+    let claim = |nonce, at| Claim::new(&web, Once::Nonce(nonce), at);
+    let before = store().await;
+    let one = claim("nonce-in-the-snapshot", clock.now());
+    assert_eq!(before.claim(&one).await.unwrap(), ClaimOutcome::Claimed);
+    let mut beside = client.get_multiplexed_async_connection().await.unwrap();
+    let _: () = ask(&mut beside, &["SAVE"]).await;
+    clock.advance(10 * SECOND);
+    let two = claim("nonce-after-the-snapshot", clock.now());
+    assert_eq!(before.claim(&two).await.unwrap(), ClaimOutcome::Claimed);
+    server.crash_and_restart().unwrap();
+    clock.advance(10 * SECOND);
+    let after = store().await;
+    assert_eq!(after.claim(&two).await.unwrap(), ClaimOutcome::TooOld);
+    assert_ne!(after.claim(&one).await.unwrap(), ClaimOutcome::Claimed);
+    let late = claim("nonce-never-seen-before", clock.now().minus(2 * SECOND));
+    assert_eq!(after.claim(&late).await.unwrap(), ClaimOutcome::Claimed);
+    clock.advance(10 * SECOND);
+    // Begun anew once, not with every claim.
+    let slow = claim("nonce-of-a-slow-caller", clock.now().minus(10 * SECOND));
+    assert_eq!(after.claim(&slow).await.unwrap(), ClaimOutcome::Claimed);
+    assert_eq!(after.claim(&slow).await.unwrap(), ClaimOutcome::Replayed);
+}
+
+/// N9: a replica may lack its master's last claims, also one that was the master before.
+#[tokio::test]
+async fn n09_a_promoted_replica_refuses_what_its_master_may_have_let_in() {
+    let server = testkit::RedisServer::start().unwrap();
+    let client = redis::Client::open(server.url()).unwrap();
+    let mut beside = client.get_multiplexed_async_connection().await.unwrap();
+    let opened = client.get_multiplexed_async_connection().await.unwrap();
+    let clock = manual_clock();
+    let store = RedisReplayStore::open(opened, "n09:", 500).await.unwrap();
+    let store = store.with_clock(clock.clone());
+    let web = id("web");
+    let claim = |nonce, at| Claim::new(&web, Once::Nonce(nonce), at);
+    let first = claim("nonce-0123456789", clock.now());
+    assert_eq!(store.claim(&first).await.unwrap(), ClaimOutcome::Claimed);
+    // The same process, so the same run id, after a master that nobody could reach.
+    let _: () = ask(&mut beside, &["REPLICAOF", "127.0.0.1", "1"]).await;
+    let _: () = ask(&mut beside, &["REPLICAOF", "NO", "ONE"]).await;
+    clock.advance(10 * SECOND);
+    let lost = claim("nonce-the-other-took", clock.now().minus(5 * SECOND));
+    assert_eq!(store.claim(&lost).await.unwrap(), ClaimOutcome::TooOld);
+    let fresh = claim("nonce-after-promotion", clock.now());
+    assert_eq!(store.claim(&fresh).await.unwrap(), ClaimOutcome::Claimed);
+}
+
 /// N5: what a server evicted stays refused.
 #[tokio::test]
 async fn n05_a_set_that_was_evicted_lets_nothing_in_again() {

@@ -21,13 +21,14 @@ use sheen_core::time::Clock;
 use sheen_events::feed::Feed;
 use sheen_events::message::Conversations;
 use sheen_events::recommend::Recommendations;
+use sheen_events::replay::Replay;
 use sheen_events::stream::StreamService;
 use sheen_events::timing::TimingRecorder;
 use tower::layer::util::Identity;
 use tower::util::{Either, option_layer};
 
 use super::{
-    batch, billing, builds, credits, estimates, events, messages, recommendations, start,
+    batch, billing, builds, credits, estimates, events, messages, recommendations, replay, start,
     suggestions, timings,
 };
 use crate::call::{Preparing, UserRule, prepare};
@@ -63,6 +64,8 @@ pub struct App {
     pub feed: Feed,
     /// Following events.
     pub streams: StreamService,
+    /// Events of a build, whole.
+    pub replay: Replay,
     /// What was said about projects.
     pub conversations: Conversations,
     /// What to do next; `None` where nothing makes recommendations: then there is no route for
@@ -238,6 +241,7 @@ fn keyed(app: &App, intake: &Intake) -> Routes {
 fn reads(app: &App, intake: &Intake) -> Routes {
     let mut named = Router::new()
         .route("/v1/builds/{buildId}", get(builds::read))
+        .route("/v1/builds/{buildId}/replay", post(replay::replay))
         .route("/v1/projects/batch", get(builds::latest))
         .route("/v1/projects/{projectId}/messages", get(messages::page));
     if app.recommendations.is_some() {
@@ -267,6 +271,6 @@ fn event_reads(app: &App, intake: &Intake) -> Routes {
         );
     let cors = EventCorsLayer::new(app.allowed_origins.iter().cloned());
     let class = RouteClass::EventReads;
-    let readers = map_response(events::of_a_reader);
-    behind(app, either, UserRule::Named, class, routes).route_layer((cors, readers))
+    let private = map_response(events::of_a_reader);
+    behind(app, either, UserRule::Named, class, routes).route_layer((cors, private))
 }

@@ -11,6 +11,7 @@ mod events;
 mod messages;
 mod recommendations;
 mod refusals;
+mod replay;
 mod start;
 mod suggestions;
 mod timings;

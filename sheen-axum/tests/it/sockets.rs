@@ -133,3 +133,40 @@ async fn e01_a_bearer_is_told_of_its_tokens_end_before_the_connection_breaks() {
     assert!(!rest.contains("deploy_failed"), "{rest}");
     assert!(!rest.contains("0\r\n\r\n"), "{rest}");
 }
+
+/// What a reader on the line sees of a replay that breaks off: no final chunk.
+#[tokio::test]
+async fn a_replay_that_breaks_off_ends_without_its_final_chunk() {
+    let world = World::new();
+    // More than any socket holds.
+    let build = crate::replay::filled(&world, 700, 30_000).await;
+    let body = serde_json::json!({"userId": "ann", "fromSeq": 1});
+    let target = format!("/v1/builds/{build}/replay");
+    let whole = bytes_of(world.post(&target, body.clone()).request()).await;
+    let cut = bytes_of(world.post(&target, body).request()).await;
+    let (whole, cut) = served(&world, async |mut socket| {
+        let mut second = TcpStream::connect(socket.peer_addr().unwrap())
+            .await
+            .unwrap();
+        second.write_all(&whole).await.unwrap();
+        let mut whole = Vec::new();
+        while !whole.ends_with(b"\r\n0\r\n\r\n") {
+            assert!(second.read_buf(&mut whole).await.unwrap() > 0);
+        }
+        socket.write_all(&cut).await.unwrap();
+        read_until(&mut socket, "\"seq\":1,").await;
+        world.advance(3600);
+        let now = sheen_core::time::Clock::now(&*world.clock);
+        world.log.lock().remove_before(now, 699);
+        let mut rest = Vec::new();
+        // A reset is as good an end as any, here.
+        let _ = socket.read_to_end(&mut rest).await;
+        (
+            String::from_utf8(whole).unwrap(),
+            String::from_utf8(rest).unwrap(),
+        )
+    })
+    .await;
+    assert!(whole.contains("\"seq\":700,"));
+    assert!(!cut.contains("\"seq\":700,") && !cut.ends_with("0\r\n\r\n"));
+}

@@ -39,6 +39,7 @@ use sheen_events::message::{Conversations, MemoryMessageStore};
 use sheen_events::recommend::{
     BuildTokens, MemoryRecommendStore, QueueLimits, RecommendParts, Recommendations,
 };
+use sheen_events::replay::Replay;
 use sheen_events::stream::{StreamConfig, StreamService};
 use sheen_events::timing::Histograms;
 use sheen_events::wake::MemoryWake;
@@ -84,6 +85,7 @@ pub(crate) struct World {
     pub(crate) worker: Arc<Worker>,
     pub(crate) tokens: Arc<ViewerTokens>,
     pub(crate) revocations: Arc<Revocations>,
+    pub(crate) log: Arc<MemoryEventLog>,
     pub(crate) streams: StreamService,
     pub(crate) credits: Arc<MemoryCreditStore>,
     pub(crate) idempotency: Arc<MemoryIdempotencyStore>,
@@ -230,7 +232,8 @@ impl World {
             revocations: Some(revocations.clone()),
             failures: setup.failures.map(|failures| failures(clock.clone())),
             idempotency: idempotency.clone(),
-            feed: Feed::new(log),
+            feed: Feed::new(log.clone()),
+            replay: Replay::new(log.clone()),
             streams: streams.clone(),
             conversations: conversations.clone(),
             recommendations: Some(recommendations),
@@ -253,6 +256,7 @@ impl World {
             worker,
             tokens,
             revocations,
+            log,
             streams,
             credits,
             idempotency,

@@ -9,6 +9,7 @@ mod model;
 mod samples;
 mod statements;
 mod together;
+mod within;
 
 use std::sync::Arc;
 use std::time::Duration;

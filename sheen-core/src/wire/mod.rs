@@ -34,6 +34,7 @@ mod estimate;
 mod fields;
 mod messages;
 mod recommendations;
+mod replay;
 mod start;
 mod suggestions;
 #[cfg(test)]
@@ -55,6 +56,7 @@ pub use estimate::{Confidence, EstimateAnswer, EstimateRequest, OperationType, P
 pub use fields::{FromFields, ObjectReader};
 pub use messages::{MessageItem, MessagesAnswer};
 pub use recommendations::RecommendationsAnswer;
+pub use replay::ReplayRequest;
 pub use start::{HeldSeconds, StartAnswer, StartRequest};
 pub use suggestions::{AnalysisFields, SuggestRequest, SuggestionItem, SuggestionsAnswer};
 pub use timings::TimingRequest;

@@ -7,9 +7,9 @@ use super::{World, new_build, worker};
 use sheen_core::build::settled::{ObserverRegistry, SettledOutbox};
 use sheen_core::build::{
     Authority, BeatOutcome, Build, BuildReader, BuildStore, Deadlines, Ending, FailureReason,
-    Finish, FinishOutcome, PgBuildStore, StartOutcome,
+    Finish, FinishOutcome, PgBuildStore, ProjectClaimOutcome, StartOutcome,
 };
-use sheen_core::id::ObserverId;
+use sheen_core::id::{ObserverId, ProjectId, UserId};
 use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
 
@@ -201,4 +201,37 @@ async fn s1_a_dropped_transaction_lets_the_next_step_through() {
     let alive = beat.await.unwrap().unwrap();
     assert!(matches!(alive, BeatOutcome::Alive { .. }));
     assert_eq!(world.store.overdue(10).await.unwrap(), []);
+}
+
+/// A project named in a transaction is its user's once that is committed, and stays nobody's
+/// when it is not; whoever names it meanwhile waits.
+#[tokio::test]
+async fn a_project_is_claimed_by_a_transaction_that_commits() {
+    let world = World::new().await;
+    let store = &world.store;
+    let (ada, eve) = ("ada".parse().unwrap(), "eve".parse().unwrap());
+    let project = "p".parse().unwrap();
+    for commits in [false, true] {
+        let mut step = world.pool.begin().await.unwrap();
+        let claim = store.claim_project_in(&mut step, &ada, &project).await;
+        assert_eq!(claim.unwrap(), ProjectClaimOutcome::Claimed);
+        let claim = store.claim_project_in(&mut step, &ada, &project).await;
+        assert_eq!(claim.unwrap(), ProjectClaimOutcome::AlreadyOwner);
+        let (other, pool) = (world.store.clone(), world.pool.clone());
+        let (eve, named) = (UserId::clone(&eve), ProjectId::clone(&project));
+        let waits = beside(async move {
+            let mut step = pool.begin().await.unwrap();
+            other.claim_project_in(&mut step, &eve, &named).await
+        });
+        waiting(&world, 1).await;
+        let expected = if commits {
+            step.commit().await.unwrap();
+            ProjectClaimOutcome::NotOwner
+        } else {
+            step.rollback().await.unwrap();
+            ProjectClaimOutcome::Claimed
+        };
+        assert_eq!(waits.await.unwrap().unwrap(), expected);
+    }
+    assert_eq!(store.owner(&project).await.unwrap(), Some(ada));
 }

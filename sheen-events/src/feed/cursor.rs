@@ -1,10 +1,9 @@
 //! Where a reader is, as a text that only this feed reads.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use sheen_core::id::BuildId;
 use sheen_core::time::Timestamp;
+
+use crate::sealed::{number_at, seal, text_len, unseal};
 
 /// A place in a build's log: after event `seq` of the log made as `epoch`.
 ///
@@ -28,11 +27,11 @@ pub struct CursorError;
 
 const VERSION: u8 = 1;
 const BODY: usize = 17;
-const LEN: usize = BODY + 8;
+const KIND: &str = "sheen event cursor";
 
 impl Cursor {
     /// The length of a cursor's text.
-    pub const TEXT_LEN: usize = 34;
+    pub const TEXT_LEN: usize = text_len(BODY);
 
     /// After event `seq` of the log made as `epoch`.
     #[must_use]
@@ -43,13 +42,10 @@ impl Cursor {
     /// The cursor as a text for readers of `build`.
     #[must_use]
     pub fn encode(self, build: &BuildId) -> String {
-        let mut bytes = [0; LEN];
-        bytes[0] = VERSION;
-        bytes[1..9].copy_from_slice(&self.epoch.to_be_bytes());
-        bytes[9..BODY].copy_from_slice(&self.seq.to_be_bytes());
-        let sum = checksum(&bytes[..BODY], build);
-        bytes[BODY..].copy_from_slice(&sum);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut body = [VERSION; BODY];
+        body[1..9].copy_from_slice(&self.epoch.to_be_bytes());
+        body[9..].copy_from_slice(&self.seq.to_be_bytes());
+        seal(&body, KIND, build.as_str())
     }
 
     /// Reads a text that [`encode`](Self::encode) made for `build`.
@@ -57,33 +53,12 @@ impl Cursor {
     /// # Errors
     /// When it is not one.
     pub fn decode(text: &str, build: &BuildId) -> Result<Self, CursorError> {
-        if text.len() != Self::TEXT_LEN {
+        let body: [u8; BODY] = unseal(text, KIND, build.as_str()).ok_or(CursorError)?;
+        if body[0] != VERSION {
             return Err(CursorError);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError)?;
-        let bytes: [u8; LEN] = bytes.try_into().map_err(|_| CursorError)?;
-        let (body, sum) = bytes.split_at(BODY);
-        if body[0] != VERSION || sum != checksum(body, build) {
-            return Err(CursorError);
-        }
-        let number = |at: usize| {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(&body[at..at + 8]);
-            u64::from_be_bytes(eight)
-        };
-        Ok(Self::new(number(1), number(9)))
+        Ok(Self::new(number_at(&body, 1), number_at(&body, 9)))
     }
-}
-
-fn checksum(body: &[u8], build: &BuildId) -> [u8; 8] {
-    let digest = Sha256::new()
-        .chain_update(b"sheen event cursor\0")
-        .chain_update(body)
-        .chain_update(build.as_str())
-        .finalize();
-    let mut sum = [0; 8];
-    sum.copy_from_slice(&digest[..8]);
-    sum
 }
 
 /// From where a reader wants events.

@@ -100,6 +100,7 @@ pub(super) fn answer(
         return PollOutcome::NotModified { etag, next_poll_ms };
     }
     let last = events.last().map_or(after.max(stream.floor), |e| e.seq);
+    let gap = (after < stream.floor).then_some(stream.floor);
     let cursor = Cursor::new(stream.epoch, last).encode(build);
     let has_next = last < stream.head;
     let next_poll_ms = next_poll_ms(request, !events.is_empty());
@@ -110,12 +111,14 @@ pub(super) fn answer(
         &cursor,
         has_next,
         next_poll_ms,
+        gap,
     );
     PollOutcome::Page(PollPage {
         events,
         cursor,
         has_next,
         next_poll_ms,
+        gap,
         etag,
         body: body.freeze(),
     })
@@ -128,6 +131,7 @@ fn encode(
     cursor: &str,
     has_next: bool,
     next_poll_ms: u64,
+    gap: Option<u64>,
 ) -> BytesMut {
     let mut body = BytesMut::with_capacity(256);
     body.put_slice(b"{\"events\":[");
@@ -142,7 +146,11 @@ fn encode(
     }
     let _ = write!(
         body,
-        r#"],"cursor":"{cursor}","hasNext":{has_next},"nextPollMs":{next_poll_ms}}}"#
+        r#"],"cursor":"{cursor}","hasNext":{has_next},"nextPollMs":{next_poll_ms}"#
     );
+    if let Some(floor) = gap {
+        let _ = write!(body, r#","gap":{{"floor":{floor}}}"#);
+    }
+    body.put_u8(b'}');
     body
 }

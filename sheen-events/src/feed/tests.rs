@@ -421,3 +421,40 @@ proptest! {
         });
     }
 }
+
+/// A7, A12: below the floor the gap is told, and where nothing is left too.
+#[tokio::test]
+async fn a12_below_the_floor_a_page_tells_the_gap() {
+    let world = World::new(100).await;
+    let epoch = epoch(&world);
+    world
+        .log
+        .lock()
+        .remove_before(Timestamp::from_millis(START + 10_000_000), 40);
+    for (seq, gap, first) in [
+        (0, Some(40), 41),
+        (39, Some(40), 41),
+        (40, None, 41),
+        (70, None, 71),
+    ] {
+        let cursor = Cursor::new(epoch, seq).encode(&world.build);
+        let page = world.page(after(&cursor)).await;
+        assert_eq!((page.gap, seqs(&page)[0]), (gap, first), "{seq}");
+        let body = std::str::from_utf8(&page.body).unwrap();
+        assert_eq!(
+            body.contains(r#","gap":{"floor":40}}"#),
+            gap.is_some(),
+            "{body}"
+        );
+    }
+    world
+        .log
+        .lock()
+        .remove_before(Timestamp::from_millis(START + 10_000_000), 100);
+    let page = world.page(PollRequest::new()).await;
+    assert_eq!(
+        (page.gap, page.events.len(), page.has_next),
+        (Some(100), 0, false)
+    );
+    assert_eq!(page.cursor, Cursor::new(epoch, 100).encode(&world.build));
+}

@@ -139,9 +139,12 @@ pub struct PollPage {
     pub has_next: bool,
     /// When to ask again, in milliseconds: `nextPollMs` and `x-next-poll-ms`.
     pub next_poll_ms: u64,
+    /// Where the reader lacks events that retention took: those up to this seq are gone.
+    pub gap: Option<u64>,
     /// The page's tag, quotes and all.
     pub etag: String,
-    /// `{"events", "cursor", "hasNext", "nextPollMs"}`, UTF-8 JSON.
+    /// `{"events", "cursor", "hasNext", "nextPollMs"}`, UTF-8 JSON; and `"gap": {"floor"}` where
+    /// there is one.
     pub body: Bytes,
 }
 

@@ -107,7 +107,7 @@ macro_rules! event_log_conformance {
 }
 
 /// Runs futures at once on the calling task, and gives what each gave, in order.
-async fn join_all<'a, T: Send + Unpin>(
+pub(crate) async fn join_all<'a, T: Send + Unpin>(
     futures: impl IntoIterator<Item = BoxFuture<'a, T>>,
 ) -> Vec<T> {
     let mut slots: Vec<(Option<BoxFuture<'a, T>>, Option<T>)> =

@@ -1,15 +1,16 @@
 //! A log in this process's memory, bounded.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use sheen_core::entropy::Entropy;
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{BuildId, BuildSessionId, UserId};
-use sheen_core::time::{Clock, Timestamp};
+use sheen_core::time::{Clock, Day, Timestamp};
 use sheen_core::token::FencingToken;
 
+use super::audit::{AuditLog, AuditPage, AuditPlace};
 use super::decide::{AppendDecision, StreamPosition};
 use super::store::EventLog;
 use super::types::{Append, AppendOutcome, Event, NewStream, Page, StreamHead, Visibility};
@@ -69,11 +70,15 @@ struct Stream {
     session: BuildSessionId,
     epoch: u64,
     position: StreamPosition,
-    /// Visible and hidden, in commit order.
-    events: Vec<Event>,
-    /// Where in `events` the visible ones are: that of seq n at n - 1.
-    visible: Vec<usize>,
-    /// Where in `events` a named append begins, and how many it has.
+    /// Visible events up to this seq were removed.
+    floor: u64,
+    /// How many events of either kind were removed.
+    removed: usize,
+    /// Those kept, visible and hidden, in commit order: the first is event number `removed`.
+    events: VecDeque<Event>,
+    /// The numbers of the visible ones kept: that of seq n at n - floor - 1.
+    visible: VecDeque<usize>,
+    /// The number of a named append's first event, and how many it wrote.
     keys: HashMap<Arc<str>, (usize, usize)>,
 }
 
@@ -81,9 +86,42 @@ impl Stream {
     fn head(&self) -> StreamHead {
         let mut head = StreamHead::new(self.user.clone(), self.session.clone(), self.epoch);
         head.head = self.position.head;
+        head.floor = self.floor;
         head.closed = self.position.closed;
         head.ended_by.clone_from(&self.position.ended_by);
         head
+    }
+
+    /// What is kept of the events numbered from `from` on, `count` of them.
+    fn numbered(&self, from: usize, count: usize) -> Vec<Event> {
+        let kept = from.max(self.removed);
+        let skipped = kept - self.removed;
+        let count = (from + count).saturating_sub(kept);
+        self.events
+            .iter()
+            .skip(skipped)
+            .take(count)
+            .cloned()
+            .collect()
+    }
+
+    /// Removes the oldest `count` events, and what a closed stream knows of appends that wrote them.
+    fn remove_oldest(&mut self, count: usize) -> Vec<Event> {
+        let gone: Vec<Event> = self.events.drain(..count).collect();
+        self.removed += gone.len();
+        let visible = gone
+            .iter()
+            .filter(|event| event.visibility == Visibility::User);
+        if let Some(last) = visible.clone().next_back() {
+            self.floor = last.seq;
+        }
+        self.visible.drain(..visible.count());
+        if self.position.closed {
+            let removed = self.removed;
+            self.keys
+                .retain(|_, (from, count)| *from + *count > removed);
+        }
+        gone
     }
 }
 
@@ -137,8 +175,10 @@ impl LogState {
             session: stream.session,
             epoch: self.draw_epoch(),
             position: StreamPosition::default(),
-            events: Vec::new(),
-            visible: Vec::new(),
+            floor: 0,
+            removed: 0,
+            events: VecDeque::new(),
+            visible: VecDeque::new(),
             keys: HashMap::new(),
         };
         let head = opened.head();
@@ -167,7 +207,7 @@ impl LogState {
             return Ok(Some(AppendOutcome::NotFound));
         };
         if let Some(&(from, count)) = append.key.as_ref().and_then(|key| stream.keys.get(key)) {
-            let first = stream.events[from..from + count].to_vec();
+            let first = stream.numbered(from, count);
             return Ok(Some(AppendOutcome::Duplicate(first)));
         }
         match stream.position.decide(append.token) {
@@ -205,17 +245,17 @@ impl LogState {
         let events = stream
             .position
             .number(now, &append.build, &stream.session, append.events);
-        let from = stream.events.len();
+        let from = stream.removed + stream.events.len();
         for (offset, event) in events.iter().enumerate() {
             self.bytes += event.data.len();
             if event.visibility == Visibility::User {
-                stream.visible.push(from + offset);
+                stream.visible.push_back(from + offset);
             }
         }
         if let Some(key) = append.key {
             stream.keys.insert(key, (from, events.len()));
         }
-        stream.events.extend_from_slice(&events);
+        stream.events.extend(events.iter().cloned());
         Ok(AppendOutcome::Appended(events))
     }
 
@@ -237,16 +277,65 @@ impl LogState {
     #[must_use]
     pub fn read(&self, build: &BuildId, after: u64, limit: u32) -> Option<Page> {
         let stream = self.streams.get(build)?;
-        let from = usize::try_from(after).unwrap_or(usize::MAX);
+        let from = usize::try_from(after.saturating_sub(stream.floor)).unwrap_or(usize::MAX);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         let events = stream
             .visible
             .iter()
             .skip(from)
             .take(limit)
-            .map(|&at| stream.events[at].clone())
+            .map(|&at| stream.events[at - stream.removed].clone())
             .collect();
         Some(Page::new(events, stream.head()))
+    }
+
+    /// Events of either kind after `after`, in commit order, at most `limit`; `None` when there is
+    /// no such stream.
+    #[must_use]
+    pub fn read_all(&self, build: &BuildId, after: AuditPlace, limit: u32) -> Option<AuditPage> {
+        let stream = self.streams.get(build)?;
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let events = stream.events.iter().filter(|event| after.precedes(event));
+        let events = events.take(limit).cloned().collect();
+        let hidden_head = stream.position.hidden_head;
+        Some(AuditPage::new(events, stream.head(), hidden_head))
+    }
+
+    /// How many events each day has, of all streams.
+    #[must_use]
+    pub fn days(&self) -> BTreeMap<Day, u64> {
+        let mut days = BTreeMap::new();
+        let streams = self.streams.iter().collect::<BTreeMap<_, _>>();
+        for event in streams.values().flat_map(|stream| &stream.events) {
+            *days.entry(event.created_at.day()).or_default() += 1;
+        }
+        days
+    }
+
+    /// Removes the oldest events before `until`, at most `limit` over all streams, and gives them.
+    /// Of each stream that is a beginning, and its floor says how far it reaches.
+    pub fn remove_before(&mut self, until: Timestamp, limit: u32) -> Vec<Event> {
+        let mut old: Vec<(Timestamp, &BuildId)> = Vec::new();
+        let streams = self.streams.iter().collect::<BTreeMap<_, _>>();
+        for (build, stream) in streams {
+            let events = stream.events.iter().map(|event| event.created_at);
+            let before = events.take_while(|at| *at < until);
+            old.extend(before.map(|at| (at, build)));
+        }
+        old.sort_unstable();
+        old.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
+        let mut counts: BTreeMap<BuildId, usize> = BTreeMap::new();
+        for (_, build) in old {
+            *counts.entry(build.clone()).or_default() += 1;
+        }
+        let mut gone = Vec::new();
+        for (build, count) in counts {
+            if let Some(stream) = self.streams.get_mut(&build) {
+                gone.extend(stream.remove_oldest(count));
+            }
+        }
+        self.bytes -= gone.iter().map(|event| event.data.len()).sum::<usize>();
+        gone
     }
 
     /// How many streams are kept.
@@ -284,5 +373,17 @@ impl EventLog for MemoryEventLog {
         limit: u32,
     ) -> Result<Option<Page>, StoreError> {
         Ok(self.lock().read(build, after, limit))
+    }
+}
+
+#[async_trait]
+impl AuditLog for MemoryEventLog {
+    async fn read_all(
+        &self,
+        build: &BuildId,
+        after: AuditPlace,
+        limit: u32,
+    ) -> Result<Option<AuditPage>, StoreError> {
+        Ok(self.lock().read_all(build, after, limit))
     }
 }

@@ -47,6 +47,7 @@
 //! # }
 //! ```
 
+mod audit;
 #[cfg(feature = "conformance")]
 #[doc(hidden)]
 pub mod conformance;
@@ -62,6 +63,7 @@ mod store;
 mod tests;
 mod types;
 
+pub use audit::{AuditLog, AuditPage, AuditPlace};
 pub use decide::{AppendDecision, StreamPosition};
 pub use encode::{encode_event, encode_row};
 pub use memory::{LogState, MemoryEventLog, MemoryLogConfig};

@@ -1,9 +1,8 @@
 //! Where a reader of a conversation is, as a text that only this slice reads.
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
 use sheen_core::id::ProjectId;
+
+use crate::sealed::{number_at, seal, text_len, unseal};
 
 /// A place in a project's conversation: after message `seq`.
 ///
@@ -25,11 +24,11 @@ pub struct CursorError;
 
 const VERSION: u8 = 1;
 const BODY: usize = 9;
-const LEN: usize = BODY + 8;
+const KIND: &str = "sheen message cursor";
 
 impl MessageCursor {
     /// The length of a cursor's text.
-    pub const TEXT_LEN: usize = 23;
+    pub const TEXT_LEN: usize = text_len(BODY);
 
     /// After message `seq`.
     #[must_use]
@@ -40,12 +39,9 @@ impl MessageCursor {
     /// The cursor as a text for readers of `project`.
     #[must_use]
     pub fn encode(self, project: &ProjectId) -> String {
-        let mut bytes = [0; LEN];
-        bytes[0] = VERSION;
-        bytes[1..BODY].copy_from_slice(&self.seq.to_be_bytes());
-        let sum = checksum(&bytes[..BODY], project);
-        bytes[BODY..].copy_from_slice(&sum);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let mut body = [VERSION; BODY];
+        body[1..].copy_from_slice(&self.seq.to_be_bytes());
+        seal(&body, KIND, project.as_str())
     }
 
     /// Reads a text that [`encode`](Self::encode) made for `project`.
@@ -53,28 +49,10 @@ impl MessageCursor {
     /// # Errors
     /// When it is not one.
     pub fn decode(text: &str, project: &ProjectId) -> Result<Self, CursorError> {
-        if text.len() != Self::TEXT_LEN {
+        let body: [u8; BODY] = unseal(text, KIND, project.as_str()).ok_or(CursorError)?;
+        if body[0] != VERSION {
             return Err(CursorError);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| CursorError)?;
-        let bytes: [u8; LEN] = bytes.try_into().map_err(|_| CursorError)?;
-        let (body, sum) = bytes.split_at(BODY);
-        if body[0] != VERSION || sum != checksum(body, project) {
-            return Err(CursorError);
-        }
-        let mut seq = [0; 8];
-        seq.copy_from_slice(&body[1..]);
-        Ok(Self::after(u64::from_be_bytes(seq)))
+        Ok(Self::after(number_at(&body, 1)))
     }
-}
-
-fn checksum(body: &[u8], project: &ProjectId) -> [u8; 8] {
-    let digest = Sha256::new()
-        .chain_update(b"sheen message cursor\0")
-        .chain_update(body)
-        .chain_update(project.as_str())
-        .finalize();
-    let mut sum = [0; 8];
-    sum.copy_from_slice(&digest[..8]);
-    sum
 }

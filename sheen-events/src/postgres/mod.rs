@@ -32,6 +32,12 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0002_event_steps.up.sql"),
             include_str!("migrations/0002_event_steps.down.sql"),
         ),
+        Migration::new(
+            3,
+            "retention",
+            include_str!("migrations/0003_retention.up.sql"),
+            include_str!("migrations/0003_retention.down.sql"),
+        ),
     ],
 );
 

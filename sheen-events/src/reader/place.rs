@@ -268,6 +268,14 @@ pub(super) struct PageBody<'a> {
     pub(super) has_next: bool,
     #[serde(default)]
     pub(super) next_poll_ms: Option<u64>,
+    #[serde(default)]
+    pub(super) gap: Option<PageGap>,
+}
+
+/// What retention took of what a page should have begun with.
+#[derive(Deserialize)]
+pub(super) struct PageGap {
+    pub(super) floor: u64,
 }
 
 /// The seq of an event, if it is one.

@@ -59,6 +59,11 @@ impl Follower {
     /// Takes a page's events. One that has only what was told before is an old one, of a cache: it
     /// is ignored whole, its cursor too (E10).
     fn page(&mut self, now: Moment, page: &PageBody<'_>, etag: Option<&str>, tell: Tell<'_>) {
+        if let Some(gap) = &page.gap
+            && gap.floor > self.place.last()
+        {
+            self.place.gone_before(gap.floor.saturating_add(1), tell);
+        }
         let before = self.place.last();
         let (mut news, mut is_first) = (false, true);
         for event in &page.events {

@@ -4,10 +4,12 @@
 mod conformance;
 mod guards;
 mod order;
+mod retention;
 mod security;
 mod statements;
 mod storm;
 mod wake;
+mod within;
 
 use std::sync::Arc;
 
@@ -38,7 +40,13 @@ impl World {
     }
 
     async fn with(options: impl FnOnce(PgConnectOptions) -> PgConnectOptions) -> Self {
-        let database = testkit::postgres().await;
+        Self::over(testkit::postgres().await, options).await
+    }
+
+    async fn over(
+        database: TestDatabase,
+        options: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
+    ) -> Self {
         let pool = database.pool_with(16, options(database.options())).await;
         migrate(&pool).await.unwrap();
         testing::install_clock(&pool).await.unwrap();

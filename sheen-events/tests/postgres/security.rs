@@ -47,6 +47,9 @@ async fn another_role_sees_nothing_and_a_users_session_sees_that_users_visible_e
         ))
         .await;
     world.append(append(&bob, logs(3)).with_key("k")).await;
+    let counted =
+        "INSERT INTO sheen.event_daily_counts VALUES ('2025-01-01', 'x', 'building', true, 1)";
+    world.pool.execute(counted).await.unwrap();
 
     let (mut connection, role) = stranger(&world).await;
     let all = [
@@ -54,6 +57,7 @@ async fn another_role_sees_nothing_and_a_users_session_sees_that_users_visible_e
         "event_streams",
         "event_appends",
         "project_build_events",
+        "event_daily_counts",
     ];
     for table in all {
         assert_eq!(count(&mut connection, table).await, 0, "{table}");
@@ -74,7 +78,7 @@ async fn another_role_sees_nothing_and_a_users_session_sees_that_users_visible_e
         .execute("SET sheen.user_id = 'ann'")
         .await
         .unwrap();
-    for (table, seen) in all.into_iter().zip([1, 0, 0, 1]) {
+    for (table, seen) in all.into_iter().zip([1, 0, 0, 1, 0]) {
         assert_eq!(count(&mut connection, table).await, seen, "{table}");
     }
     let row = connection

@@ -1,5 +1,5 @@
-//! The line breaks at each message of each step: whoever repeats it gets what was done, and it is
-//! done once (C12; failures I6, S6).
+//! The line breaks at each message of each step, or the caller goes away: whoever repeats the step
+//! gets what was done, and it is done once and whole (C12; failures B6, I9, S1, S6).
 
 use sheen::admission::postgres::PgAdmission;
 use sheen::admission::{Admission as _, AdmitOutcome, Charge, SettleOutcome};
@@ -143,4 +143,32 @@ async fn s6_a_step_cut_at_any_message_and_repeated_is_done_once() {
         }
     }
     assert!(broken > 20, "the line broke {broken} times only");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn s1_a_caller_who_goes_away_mid_step_holds_up_nobody() {
+    let world = World::new().await;
+    let proxy = Proxy::postgres(&world.database);
+    let pool = world.database.pool_with(2, proxy.options()).await;
+    let line = rooms(&pool, rules()).admission;
+    line.admit(admit("b1", "u1", "p1")).await.unwrap();
+    let mut left = 0;
+    for n in 2..12 {
+        let start = admit(&format!("b{n}"), &format!("u{n}"), &format!("p{n}"));
+        let held = proxy.hold(To::Client, n - 1);
+        let gone = tokio::select! {
+            outcome = line.admit(start.clone()) => outcome.is_err(),
+            () = held.reached() => true,
+        };
+        left += u32::from(gone);
+        drop(held);
+        // What it left open ends as its connection comes back; until then this one waits.
+        match line.admit(start).await.unwrap() {
+            AdmitOutcome::Admitted(..) | AdmitOutcome::Replayed(_) => {}
+            other => panic!("{other:?}"),
+        }
+        whole(&world, i64::try_from(n).unwrap()).await;
+    }
+    assert!(left > 5, "{left} steps were left");
+    assert_eq!(world.held().await, 110);
 }

@@ -13,10 +13,10 @@ use testkit::until_async;
 
 use super::{World, admit, deployed, rooms, rules, worker};
 
-/// B4, I9: of 60 starts by three processes for one project under keys of their own, one is
+/// B1: of 60 starts by three processes for one project under keys of their own, one is
 /// admitted; each other one is told which, and none of them holds anything.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn b4_starts_of_one_project_by_three_processes_are_one_build() {
+async fn b1_starts_of_one_project_by_three_processes_are_one_build() {
     let world = World::new().await;
     let processes: Vec<_> = (0..3).map(|_| rooms(&world.pool, rules())).collect();
     let starts = (0..60).map(|n| {

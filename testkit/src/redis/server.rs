@@ -71,6 +71,16 @@ impl RedisServer {
         self.guard.folder()
     }
 
+    /// Kills the server with `SIGKILL` and starts it again over what it saved: nothing, but for a
+    /// `SAVE` before. The address stays, connections do not.
+    ///
+    /// # Errors
+    /// When it does not come up again.
+    pub fn crash_and_restart(&mut self) -> Result<(), RedisStartError> {
+        self.pid = pid_of(&self.guard.ask("restart")?)?;
+        Ok(())
+    }
+
     /// Stops the server, as a machine that hangs would, until the value is dropped.
     pub fn stop(&self) -> Stopped {
         stop(self.pid)
@@ -91,6 +101,17 @@ pub(super) fn pid_of(ready: &str) -> Result<u32, RedisStartError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_crash_ends_the_process_and_another_serves_the_same_address() {
+        let mut server = RedisServer::start().unwrap();
+        let (before, url) = (server.pid(), server.url());
+        server.crash_and_restart().unwrap();
+        assert_ne!(server.pid(), before);
+        assert_eq!(server.url(), url);
+        assert!(!crate::process::is_there(before));
+        assert!(crate::process::is_there(server.pid()));
+    }
 
     #[test]
     fn a_missing_server_says_what_to_type() {

@@ -65,7 +65,7 @@ impl Entry for Spent {
     }
 }
 
-/// A mark, with the exact end of its life, since a v1 caller waits for it: 26 bytes.
+/// A mark, with the exact end of its life, since a v1 caller waits for it: 27 bytes.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Marked {
     digest: Digest,

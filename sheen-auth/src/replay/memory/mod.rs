@@ -8,6 +8,7 @@ mod pages;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use sheen_core::entropy::{Entropy, OsEntropy};
@@ -33,7 +34,8 @@ const MAX_PRINCIPALS: usize = 1024;
 ///
 /// At its bound it refuses that principal with `Full`; the others do not notice. A restart loses
 /// everything, so it answers [`ClaimOutcome::TooOld`] to what was signed more than two seconds
-/// before it started. A caller whose clock is ahead signs later than that: what it sent up to two
+/// before it started, as its wall clock tells that now: a clock that was behind at the start and set
+/// since moves no instant of before the start to after it. A caller whose clock is ahead signs later than that: what it sent up to two
 /// minutes before a restart can be replayed once after it, unless its clock is right to two seconds.
 ///
 /// Should the wall clock step back by more than the ten minutes that entries outlive their window,
@@ -47,7 +49,10 @@ pub struct MemoryReplayStore {
 
 /// What a [`MemoryReplayStore`] knows.
 pub struct ReplayState {
+    clock: Arc<dyn Clock>,
     started_at: Timestamp,
+    /// The same instant by the clock that nobody sets.
+    started: Duration,
     capacity: usize,
     key: DigestKey,
     principals: BTreeMap<PrincipalId, Ledger>,
@@ -66,6 +71,8 @@ impl MemoryReplayStore {
         let key = DigestKey::new(entropy);
         let state = Mutex::new(ReplayState {
             started_at: clock.now(),
+            started: clock.monotonic(),
+            clock: clock.clone(),
             capacity,
             key: key.clone(),
             principals: BTreeMap::new(),
@@ -107,7 +114,7 @@ impl ReplayState {
         claim: &Claim<'_>,
         digests: &Digests,
     ) -> Result<ClaimOutcome, StoreError> {
-        let (capacity, since) = (self.capacity, Some(self.started_at));
+        let (capacity, since) = (self.capacity, Some(self.since(now)));
         let ledger = self.ledger(claim.principal)?;
         ledger.forget(now);
         let wanted = 1 + usize::from(digests.mark.is_some());
@@ -127,6 +134,12 @@ impl ReplayState {
             ledger.mark(mark, now.plus(MARK_LIFE));
         }
         Ok(ClaimOutcome::Claimed)
+    }
+
+    /// When it started, in the wall clock's present reckoning where that was set forward since.
+    fn since(&self, now: Timestamp) -> Timestamp {
+        let lived = self.clock.monotonic().saturating_sub(self.started);
+        self.started_at.max(now.minus(lived))
     }
 
     /// [`ReplayStore::v1_marked`] at `now`.

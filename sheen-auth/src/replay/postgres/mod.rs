@@ -9,7 +9,12 @@
 //!    which large shares are within a few percent of their bound.
 //! 4. Each claim removes at most sixteen rows that ran out. [`PgReplayStore::reap`] removes those
 //!    of principals that do not call any more.
-//! 5. A restart loses nothing, so nothing is refused for it.
+//! 5. A restart or a crash of the server loses nothing, so nothing is refused for it. That holds with
+//!    `fsync`, `full_page_writes` and `synchronous_commit` on, their defaults; with the last off, a
+//!    crash may lose the last claims. A failover keeps a claim only where the promoted standby was a
+//!    synchronous one. After any other, and after a restore, what was claimed since the state that
+//!    came back passes once more within its window: keep the door shut for ten minutes, the widest
+//!    window's both sides.
 
 use async_trait::async_trait;
 use sheen_core::error::{StoreError, StoreErrorKind};

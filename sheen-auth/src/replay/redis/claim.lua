@@ -3,18 +3,24 @@
 --
 -- KEYS[1] what the principal spent: a sorted set of digests by the instant until which each is known
 -- KEYS[2] what is known of that memory: since (its first instant), last (the latest instant until
---         which anything in it is known), floor (the latest that was forgotten)
+--         which anything in it is known), floor (the latest that was forgotten), line (the history of
+--         writes that it is part of)
 -- ARGV    now (empty: the server's), signed at, until, grace, capacity, digest, mark or empty,
 --         life of a mark, margin; instants and lengths in milliseconds
 local now, signed_at, till = now_millis(), tonumber(ARGV[2]), tonumber(ARGV[3])
 local grace, capacity = tonumber(ARGV[4]), tonumber(ARGV[5])
 
-local kept = redis.call('HMGET', KEYS[2], 'since', 'last', 'floor')
+local kept = redis.call('HMGET', KEYS[2], 'since', 'last', 'floor', 'line')
+-- New after each start of a server and each promotion of a replica, also back and forth.
+local line = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
+if not line then
+    return 'no line'
+end
 local since, last, floor = tonumber(kept[1]), tonumber(kept[2]), tonumber(kept[3]) or -1
-if not since then
-    -- A memory that begins, or that was lost: nobody knows what was spent before.
-    since = now
-    redis.call('HSET', KEYS[2], 'since', whole(since))
+if not since or kept[4] ~= line then
+    -- A memory that begins, or may have lost its end or all: nobody knows what was spent before.
+    since = math.max(since or 0, now)
+    redis.call('HSET', KEYS[2], 'since', whole(since), 'line', line)
 end
 
 -- A few a claim, so that nothing takes longer the more is held.

@@ -7,15 +7,20 @@
 //!    takes an idle principal's.
 //! 3. A small hash without a time to live says since when the memory is whole and until when
 //!    anything in it was known. So a set that is gone before its time, evicted or by a clock that
-//!    jumped, refuses what may have been in it; and a server that came back empty refuses what was
-//!    signed more than 2 s before its first claim.
-//! 4. A principal's share is bounded; a full one is refused, and the server's own bound is too.
+//!    jumped, refuses what may have been in it.
+//! 4. The hash also names the server's replication id, which is new after every start and every
+//!    promotion of a replica. A memory that came back empty, from a snapshot, from a log cut short or
+//!    on another server thus refuses what was signed more than 2 s before its first claim there.
+//!    (A slot that moves, and a master's first replica, look the same: callers sign again.)
+//! 5. A principal's share is bounded; a full one is refused, and the server's own bound is too.
 //!
-//! What it cannot promise: Redis answers before a write is on a disk or on a replica. A failover
-//! may lose the last claims, which then pass once more within their window. `min-replicas-to-write`
-//! and `appendfsync always` narrow that, `WAIT` after a claim does not close it; where it must not
-//! be, use PostgreSQL. A server that evicts may forget marks early, and the hash; see
-//! [`RedisReplayStore::open`].
+//! What it cannot promise: Redis answers before a write is on a disk or on a replica, so a restart
+//! or a failover may lose the last claims and marks. By rule 4 a lost claim passes once more only
+//! where it was signed less than 2 s before the first claim afterwards, or by a caller whose clock is
+//! ahead; a lost mark lets its plain v1 signature in. `min-replicas-to-write` and `appendfsync
+//! always` narrow that, `WAIT` after a claim does not close it; where it must not be, use PostgreSQL.
+//! A server that evicts may forget marks early, and the hash; see [`RedisReplayStore::open`]. A user
+//! of Redis' access lists needs `+info`; without it claims fail, and the door is closed.
 
 use std::fmt;
 

@@ -268,6 +268,68 @@ fn c11_no_scheme_verifies_as_another() {
     assert_eq!(check(&verifier, &post(headers)), Err(Refusal::Invalid));
 }
 
+/// A v1 text is its body and then its path, so whoever holds a text with a `/` in it chooses where
+/// the path begins; with a v1-request-id text that would lose timestamp and request id.
+#[test]
+fn c11_no_cut_of_a_request_id_text_verifies_as_v1() {
+    let long = format!("{}/x", "1".repeat(19));
+    for (stamp, id, body) in [
+        (
+            "1800000000",
+            "req_1",
+            r#"{"userId":"u_2","prompt":"/v1/billing/balance/u_1?x="}"#,
+        ),
+        ("1800000000", "req/1/", r#"{"userId":"u_2"}"#),
+        ("1800000000123", "/", "/v1/estimate"),
+        ("1", long.as_str(), "1:/v1/estimate"),
+    ] {
+        let signature = request_id_signature(stamp, id, body.as_bytes());
+        let headers = Headers {
+            signature: Some(&signature),
+            ..Headers::default()
+        };
+        let text = format!("{stamp}:{id}:{body}");
+        let cuts: Vec<_> = text.match_indices('/').map(|(at, _)| at).collect();
+        assert!(!cuts.is_empty());
+        for at in cuts {
+            let (body, target) = text.split_at(at);
+            let (path, query) = match target.split_once('?') {
+                Some((path, query)) => (path, Some(query)),
+                None => (target, None),
+            };
+            let request = Request::new("GET", path, query, headers, body.as_bytes());
+            for mode in [Mode::V1Only, Mode::Shadow, Mode::Dual] {
+                let judged = check(&verifier(mode), &request);
+                assert_eq!(judged, Err(Refusal::Invalid), "{mode}: {body} + {target}");
+            }
+        }
+    }
+    // Other bodies stay what they are.
+    for body in [
+        "",
+        "1",
+        "12",
+        ":",
+        "a1:",
+        "-1:",
+        "{\"a\":1}",
+        "[1]",
+        "\"1:\"",
+    ] {
+        let signature = const_hex::encode(key("k1").sign(&[body.as_bytes(), PATH.as_bytes()]));
+        let headers = Headers {
+            signature: Some(&signature),
+            ..Headers::default()
+        };
+        let request = Request::new("POST", PATH, None, headers, body.as_bytes());
+        assert_eq!(
+            check(&verifier(Mode::Dual), &request),
+            Ok(Scheme::V1),
+            "{body}"
+        );
+    }
+}
+
 #[test]
 fn the_joint_of_request_id_and_body_cannot_be_moved() {
     let rid = request_id_signature("1800000000", "req_1", br#"{"a":[1]}"#);

@@ -65,6 +65,10 @@ async fn where_chosen_the_timestamp_lets_in_counted_and_told_each_time() {
         let seen = Arc::new(Seen::default());
         let gate = failing(kind).timestamp_only_when_store_fails(seen.clone());
         let both = signed(1, "POST", None);
+        let v2 = Headers {
+            signature: None,
+            ..both.as_headers()
+        };
         let id = request_id_signature(&both.timestamp, "req_1", BODY);
         let by_id = Headers {
             signature: Some(&id),
@@ -73,8 +77,8 @@ async fn where_chosen_the_timestamp_lets_in_counted_and_told_each_time() {
             ..Headers::default()
         };
         for (headers, scheme) in [
-            (both.as_headers(), Scheme::V2),
-            (both.as_headers(), Scheme::V2),
+            (v2, Scheme::V2),
+            (v2, Scheme::V2),
             (by_id, Scheme::V1RequestId),
         ] {
             let examined = gate.examine(&post(headers), &mut Scratch::new()).await;
@@ -99,20 +103,20 @@ async fn the_fallback_opens_for_nothing_else() {
         signature: both.signature.as_deref(),
         ..Headers::default()
     };
+    let v2 = Headers {
+        signature: None,
+        ..both.as_headers()
+    };
     let forged = "0".repeat(64);
     let forged = Headers {
         sig_v2: Some(&forged),
-        ..both.as_headers()
+        ..v2
     };
     let down = StoreErrorKind::Unavailable;
     for (kind, headers, refusal) in [
         // Plain v1 has no timestamp; a full store could have been filled to get here.
         (down, v1, Refusal::ReplayStoreUnavailable),
-        (
-            StoreErrorKind::Full,
-            both.as_headers(),
-            Refusal::ReplayStoreUnavailable,
-        ),
+        (StoreErrorKind::Full, v2, Refusal::ReplayStoreUnavailable),
         (down, forged, Refusal::Invalid),
     ] {
         let gate = failing(kind).timestamp_only_when_store_fails(seen.clone());
@@ -145,4 +149,65 @@ async fn the_fallback_opens_for_nothing_else() {
         .await;
     assert_eq!(refused.unwrap_err(), Refusal::TimestampOutsideWindow);
     assert!(seen.0.lock().unwrap().is_empty());
+}
+
+/// Fails until it is mended.
+#[derive(Debug)]
+struct Mended(MemoryReplayStore, std::sync::atomic::AtomicBool);
+
+impl Mended {
+    fn ask(&self) -> Result<&MemoryReplayStore, StoreError> {
+        let works = self.1.load(std::sync::atomic::Ordering::SeqCst);
+        works
+            .then_some(&self.0)
+            .ok_or_else(|| StoreError::new(StoreErrorKind::Unavailable))
+    }
+}
+
+#[async_trait]
+impl ReplayStore for Mended {
+    async fn claim(&self, claim: &Claim<'_>) -> Result<ClaimOutcome, StoreError> {
+        self.ask()?.claim(claim).await
+    }
+
+    async fn v1_marked(&self, principal: &PrincipalId, mark: &V1Mark) -> Result<bool, StoreError> {
+        self.ask()?.v1_marked(principal, mark).await
+    }
+}
+
+/// N8: whoever gets in by the timestamp alone leaves no v1 signature behind that gets in too.
+#[tokio::test]
+async fn n08_what_would_mark_a_v1_signature_does_not_fall_back() {
+    let clock = Arc::new(ManualClock::at(now()));
+    let seen = Arc::new(Seen::default());
+    for (mode, method, falls_back) in [
+        (Mode::Dual, "POST", false),
+        (Mode::Dual, "DELETE", false),
+        (Mode::Dual, "GET", true),
+        (Mode::EnforceV2, "POST", true),
+    ] {
+        let store = MemoryReplayStore::new(clock.clone(), 10);
+        let store = Arc::new(Mended(store, false.into()));
+        let gate = Gate::new(verifier(mode), store.clone(), clock.clone());
+        let gate = gate.timestamp_only_when_store_fails(seen.clone());
+        let both = signed(1, method, None);
+        let request = |headers| Request::new(method, PATH, None, headers, BODY);
+        let mut scratch = Scratch::new();
+        let first = gate.admit(&request(both.as_headers()), &mut scratch).await;
+        assert_eq!(first.is_ok(), falls_back, "{mode} {method}");
+        let stripped = request(Headers {
+            signature: both.signature.as_deref(),
+            ..Headers::default()
+        });
+        let while_failing = gate.admit(&stripped, &mut scratch).await;
+        store.1.store(true, std::sync::atomic::Ordering::SeqCst);
+        let afterwards = gate.admit(&stripped, &mut scratch).await;
+        if method != "GET" {
+            let copies = [while_failing, afterwards]
+                .iter()
+                .filter(|r| r.is_ok())
+                .count();
+            assert!(copies + usize::from(first.is_ok()) <= 1, "{mode} {method}");
+        }
+    }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sheen_core::error::Code;
 
 use super::*;
-use crate::signature::{KeyRingError, ModeError, Modes};
+use crate::signature::{KeyRingError, ModeError, Modes, Outcome};
 
 #[test]
 fn k01_only_64_lower_case_hex_characters_are_a_signature() {
@@ -104,7 +104,7 @@ fn k03_an_unknown_key_id_does_all_the_work_and_lets_nobody_in() {
         let (report, checked) = verifier.examine(&post(named), now(), &mut scratch);
         assert_eq!(checked.unwrap_err(), Refusal::KeyUnknown, "{id:?}");
         // The signature was compared, against the key that is there.
-        assert_eq!(report.v2, super::super::Outcome::Accepted);
+        assert_eq!(report.v2, Outcome::Accepted);
         assert_eq!(report.key_id, None);
     }
     let forged = Headers {
@@ -113,6 +113,44 @@ fn k03_an_unknown_key_id_does_all_the_work_and_lets_nobody_in() {
         ..headers.as_headers()
     };
     assert_eq!(check(&verifier, &post(forged)), Err(Refusal::KeyUnknown));
+}
+
+/// K3: whatever the mode of the key that an unknown id is judged by, all that was sent is judged.
+#[test]
+fn k03_an_unknown_key_id_gets_one_answer_in_a_ring_of_mixed_modes() {
+    let all = signed(1, "POST", None);
+    let zeros = "0".repeat(64);
+    let only_v2 = Headers {
+        signature: None,
+        ..all.as_headers()
+    };
+    let only_v1 = Headers {
+        signature: all.signature.as_deref(),
+        ..Headers::default()
+    };
+    let forged = Headers {
+        sig_v2: Some(&zeros),
+        ..only_v2
+    };
+    for mode in Mode::ALL {
+        let modes = Modes::all(Mode::EnforceV2).with(KeyId::parse("k1").unwrap(), mode);
+        let ring = KeyRing::new(vec![key("k1"), key("k2")]).unwrap();
+        let verifier = Verifier::with_modes(ring, modes).unwrap();
+        for (headers, v1, v2) in [
+            (all.as_headers(), Outcome::Accepted, Outcome::Accepted),
+            (only_v2, Outcome::Absent, Outcome::Accepted),
+            (only_v1, Outcome::Accepted, Outcome::Absent),
+            (forged, Outcome::Absent, Outcome::Refused(Refusal::Invalid)),
+        ] {
+            let request = post(Headers {
+                key_id: Some("nobody"),
+                ..headers
+            });
+            let (report, checked) = verifier.examine(&request, now(), &mut Scratch::new());
+            assert_eq!(checked.unwrap_err(), Refusal::KeyUnknown, "{mode}");
+            assert_eq!((report.v1, report.v2), (v1, v2), "{mode}");
+        }
+    }
 }
 
 #[test]

@@ -49,11 +49,13 @@ async fn r04_modes_change_per_key_while_the_door_is_open() {
 #[tokio::test]
 async fn r04_enforcing_waits_until_nobody_would_be_shut_out_unless_forced() {
     let (gate, ..) = gate(Mode::Dual);
+    let gate = gate.ready_after(1);
     let enforce = |how| gate.switch(&id("k1"), Mode::EnforceV2, how);
     let not_ready = |would_refuse, v2_accepted| {
         Err(SwitchError::NotReady {
             would_refuse,
             v2_accepted,
+            v2_needed: 1,
         })
     };
     assert_eq!(enforce(Switch::WhenReady), not_ready(0, 0), "nothing seen");
@@ -91,6 +93,63 @@ async fn r04_enforcing_waits_until_nobody_would_be_shut_out_unless_forced() {
         Err(Refusal::NonceReplayed)
     );
     enforce(Switch::Forced).unwrap();
+}
+
+#[tokio::test]
+async fn r04_one_call_makes_no_key_ready_and_a_change_to_the_same_mode_counts_on() {
+    let (gate, ..) = gate(Mode::Dual);
+    let k1 = id("k1");
+    for seed in 1..=Gate::READY_AFTER {
+        let refused = gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady);
+        let told = SwitchError::NotReady {
+            would_refuse: 0,
+            v2_accepted: seed - 1,
+            v2_needed: Gate::READY_AFTER,
+        };
+        assert_eq!(refused, Err(told));
+        assert!(!gate.readiness().keys[0].is_ready());
+        let call = signed(seed, "POST", None);
+        // Without v1, which would be marked: all these sign one v1 text.
+        let v2 = Headers {
+            signature: None,
+            ..call.as_headers()
+        };
+        assert_eq!(admit(&gate, v2).await, Ok(Scheme::V2));
+        gate.switch(&k1, Mode::Dual, Switch::WhenReady).unwrap();
+    }
+    assert!(gate.readiness().keys[0].is_ready());
+    // One caller on v1 is enough, however many sign v2; and it is not forgotten by a change to the
+    // mode that is there.
+    let old = signed(1000, "POST", None);
+    assert_eq!(admit(&gate, v1_of(&old)).await, Ok(Scheme::V1));
+    gate.switch(&k1, Mode::Dual, Switch::Forced).unwrap();
+    assert_eq!(gate.readiness().keys[0].would_refuse, 1);
+    assert!(
+        gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady)
+            .is_err()
+    );
+    gate.count_anew(&k1).unwrap();
+    let refused = gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady);
+    assert!(matches!(
+        refused,
+        Err(SwitchError::NotReady { v2_accepted: 0, .. })
+    ));
+}
+
+/// What the docs say of it: shadow does not see a nonce that was used before, dual does.
+#[tokio::test]
+async fn a_nonce_used_twice_shows_in_dual_and_not_in_shadow() {
+    for (mode, accepted) in [(Mode::Shadow, 3), (Mode::Dual, 1)] {
+        let (gate, ..) = gate(mode);
+        let call = signed(1, "POST", None);
+        for _ in 0..3 {
+            let _ = admit(&gate, call.as_headers()).await;
+        }
+        let key = &gate.readiness().keys[0];
+        assert_eq!(key.v2_accepted, accepted, "{mode}");
+        let replayed = key.refused(Scheme::V2, Refusal::NonceReplayed);
+        assert_eq!(replayed + accepted, 3, "{mode}");
+    }
 }
 
 #[tokio::test]

@@ -105,7 +105,7 @@ fn a_project_is_claimed_once_and_within_the_bound() {
     }
     assert_eq!(state.owner(&p), Some(&u));
     let latest = state.latest(std::slice::from_ref(&p));
-    assert_eq!(latest, [ProjectLatest::new(p.clone(), u.clone(), None)]);
+    assert_eq!(latest, [ProjectLatest::new(p, u.clone(), None)]);
     // The claim binds a start, and a start binds a claim.
     let stranger = state.start(START, of_project(1, "p")).unwrap();
     assert_eq!(stranger, StartOutcome::NotOwner);

@@ -10,6 +10,7 @@
 //!    statements come and go with it.
 //! 5. A page is one statement too, so its events and its head are of one instant.
 
+mod audit;
 mod rows;
 mod steps;
 mod within;

@@ -165,3 +165,27 @@ fn what_nothing_answers_is_given_up_after_ten_minutes() {
     assert!((secs(600)..secs(620)).contains(&took), "{took:?}");
     assert!(rig.follower.counts().polls > 30);
 }
+
+/// A7, A12: a page that says what retention took is believed, with events after it or with none.
+#[test]
+fn a12_a_page_tells_what_is_gone() {
+    let gapped = |events: &[String], floor: u64| {
+        let page = page(events, "c9", false);
+        page.replace(
+            "\"nextPollMs\"",
+            &format!("\"gap\":{{\"floor\":{floor}}},\"nextPollMs\""),
+        )
+    };
+    let mut rig = Rig::new();
+    rig.fall_back();
+    rig.follower.stream_again = Some(secs(1_000_000));
+    rig.polled(page_of(&gapped(&[event(5, "x"), event(6, "x")], 4)));
+    assert_eq!(rig.take()[..3], ["gone before 5", "poll 5", "poll 6"]);
+    rig.poll();
+    rig.polled(page_of(&gapped(&[], 9)));
+    assert_eq!(rig.take(), ["gone before 10"]);
+    rig.poll();
+    // What is not ahead of the reader is nothing new.
+    rig.polled(page_of(&gapped(&[event(10, "x")], 9)));
+    assert_eq!(rig.take(), ["poll 10"]);
+}

@@ -12,12 +12,9 @@ use crate::admission::events;
 use crate::admission::refusal::inconsistent;
 use crate::admission::types::{Charge, SettleOutcome, Settled};
 
-/// What a try at a settlement comes to.
-pub(super) enum Ended {
-    As(SettleOutcome),
-    /// The build would have been deployed and cannot be paid for.
-    Unpaid(Unpaid),
-}
+/// What a try at a settlement comes to: the error is why a build that would have been deployed
+/// cannot be paid for.
+pub(super) type Ended = Result<SettleOutcome, Unpaid>;
 
 impl PgAdmission {
     pub(super) async fn settle_in(
@@ -27,12 +24,12 @@ impl PgAdmission {
     ) -> Result<Done<Ended>, StoreError> {
         let build = match self.builds.finish_in(step, finish.clone()).await? {
             FinishOutcome::Finished(build) => build,
-            refusal => return Ok(Done::Undo(Ended::As(SettleOutcome::Unchanged(refusal)))),
+            refusal => return Ok(Done::Undo(Ok(SettleOutcome::Unchanged(refusal)))),
         };
         let charge = match self.close_hold(step, &build, &finish.ending).await? {
             Ok(charge) => charge,
             Err(why) if matches!(finish.ending, Ending::Deployed { .. }) => {
-                return Ok(Done::Undo(Ended::Unpaid(why)));
+                return Ok(Done::Undo(Err(why)));
             }
             Err(why) => why.charge(),
         };
@@ -44,7 +41,7 @@ impl PgAdmission {
             return Err(inconsistent("a build has no stream"));
         }
         let settled = SettleOutcome::Settled(Settled::new(build, charge));
-        Ok(Done::Keep(Ended::As(settled)))
+        Ok(Done::Keep(Ok(settled)))
     }
 
     /// Charges the build's hold or gives it back.

@@ -30,7 +30,6 @@ use sqlx::postgres::{PgConnection, PgPool, Postgres};
 use super::refusal::inconsistent;
 use super::store::Admission;
 use super::types::{Admit, AdmitOutcome, ProjectReserveOutcome, SettleOutcome};
-use ends::Ended;
 
 /// Admission over the PostgreSQL stores of one database, which must have been
 /// [migrated](crate::postgres::migrate). Any number of processes may share it.
@@ -173,9 +172,9 @@ impl Admission for PgAdmission {
             let mut step = self.begin().await?;
             let done = self.settle_in(&mut step, &finish).await;
             match end(step, done).await {
-                Ok(Ended::As(outcome)) => return Ok(outcome),
+                Ok(Ok(outcome)) => return Ok(outcome),
                 // Undone; it is failed instead, in a transaction of its own.
-                Ok(Ended::Unpaid(why)) => finish.ending = why.ending(),
+                Ok(Err(why)) => finish.ending = why.ending(),
                 Err(error) => {
                     tried += 1;
                     repeat_after(error, tried).await?;
