@@ -37,7 +37,8 @@
 //! assert_eq!(refused, RetentionOutcome::OverHalf { due: 1, total: 1 });
 //!
 //! config.allow_over_half = true;
-//! let outcome = Retention::new(store, config).run(|progress| {
+//! let retention = Retention::new(store, config);
+//! let outcome = retention.run(|progress| {
 //!     println!("{} of {}", progress.removed, progress.due);
 //! });
 //! assert_eq!(outcome.await?, RetentionOutcome::Done { removed: 1 });
