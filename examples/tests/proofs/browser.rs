@@ -25,7 +25,7 @@ async fn page_server() -> (String, JoinSet<()>) {
     serving.spawn(async move {
         axum::serve(listener, router.into_make_service())
             .await
-            .unwrap()
+            .unwrap();
     });
     (origin, serving)
 }
