@@ -167,6 +167,28 @@ async fn wal(world: &World, since: &mut String) -> i64 {
     bytes
 }
 
+/// Batches on accounts that are known are done together, all of them.
+#[tokio::test]
+async fn several_accounts_are_one_statement() {
+    let world = counted().await;
+    let names: Vec<String> = (0..8).map(|n| format!("user{n}")).collect();
+    for name in &names {
+        world.store.reserve(wish(name, "op", 1)).await.unwrap();
+    }
+    count(&world).await;
+    let batch = |name: &String| -> Vec<_> {
+        let reserve = |n| CreditCommand::Reserve(wish(name, &format!("op{n}"), 1));
+        (0..3).map(reserve).collect()
+    };
+    let batches = names.iter().map(batch).collect();
+    let told = world.store.several(batches).await.unwrap();
+    assert!(
+        told.iter()
+            .all(|it| it.as_ref().is_some_and(|it| it.len() == 3))
+    );
+    assert_eq!(count(&world).await, 1);
+}
+
 /// Log written per step. Other tests write to the same server at the same time, so the least of
 /// several rounds counts.
 #[tokio::test]

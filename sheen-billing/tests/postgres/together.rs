@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sheen_billing::account::{
-    Commit, CommitOutcome, CreditAudit, CreditPolicy, CreditReader, CreditStore, CreditSweep,
-    EntryKind, GrantStore, GroupCommit, GroupSettings, PgCreditStore, Purchase, Reserve,
-    ReserveOutcome,
+    Commit, CommitOutcome, CreditAudit, CreditCommand, CreditOutcome, CreditPolicy, CreditReader,
+    CreditStore, CreditSweep, EntryKind, GrantStore, GroupCommit, GroupSettings, PgCreditStore,
+    Purchase, Reserve, ReserveOutcome,
 };
 use sheen_core::error::StoreErrorKind;
 use sheen_core::id::{OperationId, PaymentId, UserId};
@@ -257,6 +257,40 @@ async fn g6_a_locked_account_holds_up_no_other() {
     holder.let_go().await;
     let outcome = steps.join_next().await.unwrap().unwrap();
     assert!(matches!(outcome, ReserveOutcome::Reserved(_)));
+}
+
+/// G6: several accounts are one statement, which leaves the one that somebody holds and the one
+/// that somebody is making just now, and waits for neither.
+#[tokio::test]
+async fn g6_several_accounts_at_once_wait_for_none() {
+    // So that a statement which does wait is refused instead of waiting for ever.
+    let world = World::new(gifts(900, 0)).await;
+    let options = world.database.options().options([("lock_timeout", "1s")]);
+    let pool = world.database.pool_with(2, options).await;
+    let store = PgCreditStore::new(pool, gifts(900, 0));
+    for name in ["ada", "bob", "cleo"] {
+        store.reserve(wish(name, "op", 1)).await.unwrap();
+    }
+    let holder = Holder::of(&world, "bob").await;
+    let mut maker = world.database.connection().await;
+    sqlx::raw_sql("BEGIN; INSERT INTO sheen.credit_accounts (user_id) VALUES ('dora')")
+        .execute(&mut maker)
+        .await
+        .unwrap();
+    let batch = |name: &str| vec![CreditCommand::Reserve(wish(name, "op2", 1))];
+    let batches: Vec<_> = ["dora", "cleo", "bob", "ada"].map(batch).into();
+    let told = store.several(batches).await.unwrap();
+    let done: Vec<bool> = told.iter().map(Option::is_some).collect();
+    assert_eq!(done, [false, true, false, true]);
+    sqlx::raw_sql("ROLLBACK").execute(&mut maker).await.unwrap();
+    holder.let_go().await;
+    for name in ["bob", "dora"] {
+        let left = store.batch(batch(name)).await.unwrap();
+        assert!(matches!(
+            left[..],
+            [CreditOutcome::Reserve(ReserveOutcome::Reserved(_))]
+        ));
+    }
 }
 
 /// S1: a caller that vanishes while its step waits leaves no lock, and the account is read anew.

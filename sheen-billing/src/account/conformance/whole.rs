@@ -114,7 +114,6 @@ pub async fn c16_each_of_several_batches_is_done_whole_or_left(
 ) {
     let (together, single) = (new(capped()).await, new(capped()).await);
     let mut dice = Dice(16);
-    let mut done = 0;
     for round in 0..8 {
         let mut batches: Vec<Vec<CreditCommand>> = vec![Vec::new(); NAMES.len()];
         for command in commands(&mut dice, 30) {
@@ -137,10 +136,7 @@ pub async fn c16_each_of_several_batches_is_done_whole_or_left(
         assert_eq!(told.len(), batches.len());
         for (told, batch) in told.into_iter().zip(batches) {
             let outcomes = match told {
-                Some(outcomes) => {
-                    done += 1;
-                    outcomes
-                }
+                Some(outcomes) => outcomes,
                 // Left whole: done by itself, as if it had not been tried.
                 None => together.store.batch(batch.clone()).await.unwrap(),
             };
@@ -155,7 +151,6 @@ pub async fn c16_each_of_several_batches_is_done_whole_or_left(
         together.forward(pace).await;
         single.forward(pace).await;
     }
-    assert!(done <= 24);
     for name in NAMES {
         assert_eq!(together.totals(name).await, single.totals(name).await);
     }

@@ -63,7 +63,11 @@ impl PgCreditStore {
         // Lost until there is an answer: whoever drops this midway leaves it so.
         let account = match std::mem::replace(&mut *known, Known::Lost) {
             Known::As(account) => *account,
-            Known::Unseen => Account::untouched(user.clone()),
+            // It may be without a row, and who makes it waits for anybody who is making it.
+            Known::Unseen => {
+                *known = Known::Unseen;
+                return None;
+            }
             Known::Lost => return None,
         };
         if !knows_holds(&account, &commands) {
