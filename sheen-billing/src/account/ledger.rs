@@ -146,15 +146,15 @@ impl Default for CreditPolicy {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Totals {
-    /// What was ever given or bought.
+    /// What was ever given or bought, what refunds of charges gave back among it.
     pub granted: Seconds,
     /// What can be reserved.
     pub available: Seconds,
     /// What is in holds.
     pub held: Seconds,
-    /// What was used.
+    /// What was ever used; a refund takes nothing off it.
     pub charged: Seconds,
-    /// What became void.
+    /// What became void, purchases that were taken back among it.
     pub breakage: Seconds,
 }
 

@@ -158,7 +158,8 @@ pub trait CreditReader: Debug + Send + Sync + 'static {
     /// The sums of one account, or of all.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails; `Corrupt`, too, when a sum over all accounts is past
+    /// [`Seconds::MAX`](sheen_core::seconds::Seconds::MAX), 285 million years.
     async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError>;
 }
 
