@@ -125,7 +125,7 @@ impl World {
             ..app
         };
         Self {
-            address: server::serve(&runtime, sheen_axum::router(app)),
+            address: server::serve(&runtime, sheen_axum::router(app).expect("a worker")),
             runtime,
             pool,
             log,

@@ -74,7 +74,7 @@ fn polls(c: &mut Criterion) {
         assert_eq!(answer.status(), StatusCode::NOT_MODIFIED);
         answer
     };
-    let whole = sheen_axum::router(app).with_state(());
+    let whole = sheen_axum::router(app).expect("a worker").with_state(());
     group.bench_function("handler, every layer", |b| {
         b.iter(|| answered(&whole, black_box(&target)));
     });

@@ -58,7 +58,7 @@ impl Way {
         match self {
             Self::Echo => echo,
             Self::Door => echo.route_layer(SignatureLayer::new(world::app().0.gate)),
-            Self::Whole | Self::Keyed => sheen_axum::router(world::app().0),
+            Self::Whole | Self::Keyed => sheen_axum::router(world::app().0).expect("a worker"),
         }
     }
 }

@@ -1,16 +1,20 @@
 //! The settings of the example worker: the family's, and its own (wire.md §14 and §15).
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sheen_auth::signature::{KeyRing, ModeError, Modes, SigningKey};
 use sheen_auth::token::{ViewerTokens, derive_secret};
+use sheen_axum::signature::Deprecation;
 use sheen_core::entropy::Entropy;
 use sheen_core::id::{KeyId, PrincipalId};
 use sheen_core::seconds::Seconds;
 use sheen_core::secret::Secret;
 use sheen_core::settings::{SIGNATURE_MODE, Settings, SettingsError, Variables};
+use sheen_core::time::Timestamp;
 use zeroize::Zeroizing;
+
+use crate::rollout::Rollout;
 
 /// What the example worker is told when it starts.
 #[derive(Debug)]
@@ -25,6 +29,10 @@ pub struct WorkerSettings {
     pub viewer_secrets: Vec<Secret>,
     /// How far each key's rollout has come.
     pub modes: Modes,
+    /// `SHEEN_SIGNATURE_MODE_FILE`: what says so instead, and is read again on SIGHUP.
+    pub modes_file: Option<PathBuf>,
+    /// What answers to v1 calls say of its end: `SHEEN_V1_SUNSET`, an RFC 3339 instant.
+    pub deprecation: Deprecation,
     /// `DAILY_GIFT_SECONDS`: what every account gets each UTC day. Default 900.
     pub daily_gift: Seconds,
     /// `WELCOME_BONUS_SECONDS`: what an account gets once. Default 1800.
@@ -36,6 +44,10 @@ pub struct WorkerSettings {
     /// `SHEEN_BUILDS`: builds at a time. Default 2.
     pub builds: usize,
 }
+
+/// The file that says the modes.
+pub const MODE_FILE: &str = "SHEEN_SIGNATURE_MODE_FILE";
+const SUNSET: &str = "SHEEN_V1_SUNSET";
 
 /// A worker asked to run this many builds on one machine is misconfigured.
 const MAX_BUILDS: u32 = 64;
@@ -56,6 +68,11 @@ impl WorkerSettings {
         let ids: Vec<KeyId> = family.keys.iter().map(|key| key.id.clone()).collect();
         let keys = read_ring(&mut variables, &mut family);
         let modes = read_modes(&mut variables, &family, &ids);
+        let modes_file = variables.text(MODE_FILE).map(PathBuf::from);
+        let modes = match &modes_file {
+            Some(path) => read_modes_file(&mut variables, &family, path, &ids),
+            None => modes,
+        };
         let seconds = |variables: &mut Variables, name, default| {
             Seconds::from_u32(variables.number(name, default, 0..=MAX_GIFT))
         };
@@ -64,6 +81,8 @@ impl WorkerSettings {
             keys,
             viewer_secrets,
             modes,
+            modes_file,
+            deprecation: read_deprecation(&mut variables),
             daily_gift: seconds(&mut variables, "DAILY_GIFT_SECONDS", 900),
             welcome_bonus: seconds(&mut variables, "WELCOME_BONUS_SECONDS", 1800),
             build_command: variables.text("SHEEN_BUILD_COMMAND").map(str::to_owned),
@@ -175,6 +194,41 @@ fn read_modes(variables: &mut Variables, family: &Settings, ids: &[KeyId]) -> Mo
     modes
 }
 
+fn read_modes_file(
+    variables: &mut Variables,
+    family: &Settings,
+    path: &Path,
+    ids: &[KeyId],
+) -> Modes {
+    if family.signature_mode.is_some() {
+        variables.refuse(
+            MODE_FILE,
+            format!("cannot be set beside {SIGNATURE_MODE}: move what that says into the file"),
+        );
+    }
+    match Rollout::read(path, ids) {
+        Ok(rollout) => rollout.modes(),
+        Err(error) => {
+            variables.refuse(MODE_FILE, error.to_string());
+            Modes::default()
+        }
+    }
+}
+
+fn read_deprecation(variables: &mut Variables) -> Deprecation {
+    let usual = Deprecation::default();
+    let wanted = "an instant, as 2027-06-01T00:00:00Z";
+    let sunset = variables.parsed(SUNSET, wanted, |text| Timestamp::parse_rfc3339(text).ok());
+    match sunset.map(|at| usual.clone().sunset(at)) {
+        None => usual,
+        Some(Ok(deprecation)) => deprecation,
+        Some(Err(error)) => {
+            variables.refuse(SUNSET, error.to_string());
+            usual
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -273,6 +327,65 @@ mod tests {
                 "NEXT_PUBLIC_WORKER_URL",
             ]
         );
+    }
+
+    #[test]
+    fn the_end_of_v1_is_an_instant_after_its_deprecation() {
+        let good = [("SHEEN_V1_SUNSET", "2027-06-01T00:00:00Z")];
+        let settings = WorkerSettings::parse(good).unwrap();
+        assert_ne!(settings.deprecation, Deprecation::default());
+        for (garbage, told) in [
+            ("soon", "must be an instant, as 2027-06-01T00:00:00Z"),
+            (
+                "2020-01-01T00:00:00Z",
+                "must not be before v1 was deprecated",
+            ),
+        ] {
+            let error = WorkerSettings::parse([("SHEEN_V1_SUNSET", garbage)]).unwrap_err();
+            assert_eq!(error.problems()[0].variable, "SHEEN_V1_SUNSET");
+            assert_eq!(error.problems()[0].message, told);
+        }
+    }
+
+    #[test]
+    fn modes_come_from_a_file_or_from_a_variable() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let keys = format!("web:{A},ops:{B}");
+        let parse = |text: &str, more: &[(&str, &str)]| {
+            std::fs::write(file.path(), text).unwrap();
+            let path = file.path().to_str().unwrap();
+            let mut pairs = vec![("WORKER_SIGNING_KEYS", keys.as_str()), (MODE_FILE, path)];
+            pairs.extend_from_slice(more);
+            WorkerSettings::parse(pairs)
+        };
+        let settings = parse("web=enforce-v2\nops=dual latched", &[]).unwrap();
+        let ops = KeyId::parse("ops").unwrap();
+        assert_eq!(
+            settings.modes,
+            Modes::all(Mode::Dual)
+                .with(KeyId::parse("web").unwrap(), Mode::EnforceV2)
+                .with(ops.clone(), Mode::Dual)
+                .latch(ops)
+        );
+        for (text, more, told) in [
+            ("web=dual", &[][..], "names no mode for the key ops"),
+            (
+                "web=dual\nops=dual",
+                &[("SHEEN_SIGNATURE_MODE", "dual")],
+                "cannot be set beside SHEEN_SIGNATURE_MODE",
+            ),
+        ] {
+            let error = parse(text, more).unwrap_err();
+            assert_eq!(error.problems()[0].variable, MODE_FILE);
+            assert!(error.to_string().contains(told), "{error}");
+        }
+        let nowhere = [
+            ("WORKER_SHARED_SECRET", A),
+            (MODE_FILE, "/nowhere/at/all/of/them"),
+        ];
+        let error = WorkerSettings::parse(nowhere).unwrap_err().to_string();
+        assert!(error.contains("could not be read"), "{error}");
+        assert!(!error.contains("nowhere"), "{error}");
     }
 
     #[test]

@@ -7,7 +7,9 @@
 mod builder;
 mod greeting;
 mod late;
+mod metrics;
 mod recommender;
+mod rollout;
 mod serve;
 mod stores;
 mod wiring;

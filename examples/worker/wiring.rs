@@ -15,6 +15,7 @@ use sheen_auth::address::ForwardedFor;
 use sheen_auth::limit::{LimitTable, Limiter, OnFailure};
 use sheen_auth::signature::{Gate, KeyRing, Modes, Verifier};
 use sheen_auth::token::ViewerTokens;
+use sheen_auth::token::revocation::Revocations;
 use sheen_axum::App;
 use sheen_axum::limit::Limits;
 use sheen_axum::signature::{FailureLimit, SignatureMetrics};
@@ -39,6 +40,7 @@ use crate::builder::{Sites, Unpublish};
 use crate::late::{self, LateStreams};
 use crate::recommender::Lacks;
 use crate::stores::{self, Error, Stores};
+use crate::{metrics, rollout};
 
 /// A worker ready to serve.
 #[derive(Debug)]
@@ -63,6 +65,8 @@ pub(crate) async fn wire(
     let queue = QueueLimits::default();
     let stores = stores::open(&settings, &clock, &entropy, queue).await?;
     let gate = gate(&stores, settings.keys, settings.modes, &clock)?;
+    rollout::on_hang_up(Arc::clone(&gate), settings.modes_file)?;
+    let metrics = metrics::router(Arc::clone(&gate), Arc::clone(&clock))?;
     let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -97,7 +101,7 @@ pub(crate) async fn wire(
         worker,
         gate,
         tokens: Arc::new(ViewerTokens::new(settings.viewer_secrets)?),
-        revocations: None,
+        revocations: Some(Arc::new(revocations(&stores, &clock))),
         failures,
         idempotency: stores.idempotency,
         feed,
@@ -110,14 +114,15 @@ pub(crate) async fn wire(
         grants: stores.grants,
         accounts: stores.accounts,
         catalogue: catalogue()?,
+        deprecation: settings.deprecation,
         allowed_origins: family.allowed_origins,
         clock,
         entropy,
         spawn: runtime.clone(),
         sleep: runtime,
     };
-    let previews_of_sites = examples::preview::router(sites.preview_dir());
-    let router = sheen_axum::router_with(app, previews_of_sites);
+    let beside = examples::preview::router(sites.preview_dir()).merge(metrics);
+    let router = sheen_axum::router_with(app, beside)?;
     Ok(Wired {
         router,
         runner,
@@ -211,6 +216,11 @@ fn gate(
     Ok(Arc::new(
         gate.observed_by(Arc::new(SignatureMetrics::new())),
     ))
+}
+
+/// Whose viewer tokens were taken back.
+fn revocations(stores: &Stores, clock: &Arc<dyn Clock>) -> Revocations {
+    Revocations::new(Arc::clone(&stores.door.revoked), Arc::clone(clock))
 }
 
 /// How often an address may fail to sign, where addresses are known.

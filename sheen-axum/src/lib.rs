@@ -22,4 +22,4 @@ pub mod signature;
 pub mod signed_url;
 pub mod timing;
 
-pub use routes::{App, router, router_with};
+pub use routes::{App, WiringError, router, router_with};

@@ -87,6 +87,7 @@ pub(crate) fn app() -> (App, MemoryRooms) {
         accounts: rooms.credits.clone(),
         catalogue: Catalogue::new(Vec::new()).expect("nothing to sell"),
         limits: Some(Arc::new(Limits::new(limiter, LimitTable::wire()))),
+        deprecation: sheen_axum::signature::Deprecation::default(),
         allowed_origins: Vec::new(),
         clock,
         entropy,

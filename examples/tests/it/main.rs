@@ -7,6 +7,7 @@ mod drive;
 mod interop;
 mod multi_process;
 mod old_readers;
+mod operator;
 mod pollers;
 mod retain;
 mod shutdown;

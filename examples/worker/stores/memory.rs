@@ -5,12 +5,13 @@ use std::sync::Arc;
 use sheen::memory::{MemoryConfig, MemoryRooms};
 use sheen_auth::limit::MemoryLimitStore;
 use sheen_auth::replay::MemoryReplayStore;
+use sheen_auth::token::revocation::MemoryRevocationStore;
 use sheen_billing::estimate::MemorySampleStore;
 use sheen_core::build::MemoryBuildStore;
 use sheen_events::message::{MemoryMessageConfig, MemoryMessageStore};
 use sheen_events::recommend::{BuildsFirst, MemoryRecommendStore};
 
-use super::{Door, LIMIT_CAPACITY, Opening, REPLAY_CAPACITY, Stores};
+use super::{Door, LIMIT_CAPACITY, Opening, REPLAY_CAPACITY, REVOKED_CAPACITY, Stores};
 
 /// Records of recommendations: the last builds', 64 KiB each at the most.
 const RECOMMENDATIONS: usize = 10_000;
@@ -42,6 +43,10 @@ pub(super) fn open(opening: &Opening<'_>, door: Option<Door>) -> Stores {
     let door = door.unwrap_or_else(|| Door {
         replay: Arc::new(MemoryReplayStore::new(Arc::clone(clock), capacity)),
         limits: Arc::new(MemoryLimitStore::new(Arc::clone(clock), LIMIT_CAPACITY)),
+        revoked: Arc::new(MemoryRevocationStore::new(
+            Arc::clone(clock),
+            REVOKED_CAPACITY,
+        )),
         wake: rooms.wake.clone(),
     });
     Stores {

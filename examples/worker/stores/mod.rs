@@ -1,5 +1,6 @@
 //! Where the worker keeps things: in PostgreSQL where `DATABASE_URL` is set, else in memory. Where
-//! `REDIS_URL` is set, Redis has what was spent, what is limited and the wake-ups.
+//! `REDIS_URL` is set, Redis has what was spent, what is limited, whose tokens were taken back, and the
+//! wake-ups.
 
 mod memory;
 mod postgres;
@@ -11,6 +12,7 @@ use examples::settings::WorkerSettings;
 use sheen::admission::Admission;
 use sheen_auth::limit::LimitStore;
 use sheen_auth::replay::ReplayStore;
+use sheen_auth::token::revocation::RevocationStore;
 use sheen_billing::account::{CreditReader, CreditStore, CreditSweep, GrantStore};
 use sheen_billing::estimate::SampleStore;
 use sheen_core::build::BuildReader;
@@ -33,6 +35,9 @@ const REPLAY_CAPACITY: u32 = 1_000_000;
 
 /// Keys of limits: users, addresses and principals seen within their periods.
 const LIMIT_CAPACITY: usize = 1_000_000;
+
+/// Users whose tokens were taken back within the life of a token.
+const REVOKED_CAPACITY: usize = 100_000;
 
 /// Every store of a worker.
 #[derive(Debug, Clone)]
@@ -60,6 +65,7 @@ pub(crate) struct Stores {
 pub(crate) struct Door {
     pub(crate) replay: Arc<dyn ReplayStore>,
     pub(crate) limits: Arc<dyn LimitStore>,
+    pub(crate) revoked: Arc<dyn RevocationStore>,
     pub(crate) wake: Arc<dyn Wake>,
 }
 

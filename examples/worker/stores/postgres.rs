@@ -8,6 +8,7 @@ use std::time::Duration;
 use sheen::postgres::{PgConfig, PgRooms};
 use sheen_auth::limit::MemoryLimitStore;
 use sheen_auth::replay::PgReplayStore;
+use sheen_auth::token::revocation::PgRevocationStore;
 use sheen_billing::estimate::PgSampleStore;
 use sheen_core::runtime::{Sleep as _, Spawn as _, TokioRuntime};
 use sheen_events::message::PgMessageStore;
@@ -87,6 +88,7 @@ pub(super) async fn open(
                 Arc::clone(opening.clock),
                 LIMIT_CAPACITY,
             )),
+            revoked: Arc::new(PgRevocationStore::new(pool.clone())),
             wake: Arc::new(PgWake::start(
                 options,
                 opening.wake_parts(),

@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use examples::REVOKED;
 use redis::aio::ConnectionManagerConfig;
 use sheen_auth::limit::RedisLimitStore;
 use sheen_auth::replay::RedisReplayStore;
+use sheen_auth::token::revocation::RedisRevocationStore;
 use sheen_events::wake::{RedisWake, WakeConfig};
 
 use super::{Door, Error, Opening, REPLAY_CAPACITY};
@@ -27,8 +29,10 @@ pub(super) async fn door(opening: &Opening<'_>, url: &str) -> Result<Door, Error
         .map_err(|error| format!("cannot reach the server of REDIS_URL: {error}"))?;
     let capacity = REPLAY_CAPACITY.into();
     let replay = RedisReplayStore::open(connection.clone(), "sheen:replay:", capacity).await?;
+    let revoked = RedisRevocationStore::open(connection.clone(), REVOKED).await?;
     Ok(Door {
         replay: Arc::new(replay),
+        revoked: Arc::new(revoked),
         limits: Arc::new(RedisLimitStore::new(connection, "sheen:limit:")),
         wake: Arc::new(RedisWake::start(
             client,

@@ -53,6 +53,13 @@ impl RouteClass {
             Self::Auth => "auth",
         }
     }
+
+    /// Whether the address a call comes from is all that it counts, where addresses are known. All
+    /// other classes count whom a call is for, or by.
+    #[must_use]
+    pub const fn is_by_address(self) -> bool {
+        matches!(self, Self::Nameless | Self::Auth)
+    }
 }
 
 /// What is known of who calls when the limit is asked.

@@ -134,8 +134,8 @@ impl Gate {
         self.counts.read(&self.verifier, self.ready_after)
     }
 
-    /// Brings `key` to `mode` from the next request on, and begins its count anew where that is
-    /// another mode.
+    /// Brings `key` to `mode` from the next request on, and begins its count anew. A key that is there
+    /// already stays as it is.
     ///
     /// What was counted in [`Mode::Shadow`] says nothing of nonces, which are not spent there: a
     /// caller that repeats one shows in [`Mode::Dual`] first.
@@ -145,10 +145,13 @@ impl Gate {
     /// callers out and was not forced.
     pub fn switch(&self, key: &KeyId, mode: Mode, how: Switch) -> Result<(), SwitchError> {
         let place = self.place_of(key)?;
+        let policies = self.verifier.policies();
+        if policies.of(place).mode == mode {
+            return Ok(());
+        }
         if mode == Mode::EnforceV2 && how == Switch::WhenReady {
             self.counts.ready(place, self.ready_after)?;
         }
-        let policies = self.verifier.policies();
         let before = policies.change(place, |policy| rollout::with_mode(policy, mode))?;
         if before.mode != mode {
             self.counts.begin(place);

@@ -52,6 +52,12 @@ impl Limits {
         self
     }
 
+    /// The hops that addresses are forwarded through.
+    #[must_use]
+    pub const fn hops(&self) -> Option<ForwardedFor> {
+        self.forwarded
+    }
+
     /// Whether client addresses can be known at all.
     #[must_use]
     pub const fn knows_addresses(&self) -> bool {

@@ -6,7 +6,7 @@
 //!    broken connection, so that both come back and are refused (401 `TOKEN_INVALID`).
 //! 3. A store that fails lets nobody on.
 //!
-//! Connecting is judged by [`SignatureLayer::revoked_by`](crate::signature::SignatureLayer::revoked_by).
+//! Connecting is judged by [`Viewers::revoked_by`](crate::signature::Viewers::revoked_by).
 
 use std::fmt;
 use std::pin::Pin;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{MethodRouter, get, post};
 use sheen::worker::Worker;
 use sheen_auth::limit::RouteClass;
@@ -34,11 +34,13 @@ use super::{
 use crate::call::{Preparing, UserRule, prepare};
 use crate::cors::EventCorsLayer;
 use crate::idempotency::{self as once, IdempotencyLayer};
-use crate::limit::{LimitLayer, Limits};
+use crate::limit::{Identifies, LimitError, LimitLayer, Limits};
 use crate::panic::CatchPanicLayer;
 use crate::problem::Problem;
 use crate::request_id::RequestIdLayer;
-use crate::signature::{BODY_LIMIT, FailureLimit, Intake, START_BODY_LIMIT, SignatureLayer};
+use crate::signature::{
+    BODY_LIMIT, Deprecation, FailureLimit, Intake, START_BODY_LIMIT, SignatureLayer, Viewers,
+};
 use crate::timing::ServerTimingLayer;
 
 /// What the routes stand on.
@@ -83,6 +85,8 @@ pub struct App {
     pub catalogue: Catalogue,
     /// How often each caller may call; `None` for a load test, or where something in front limits.
     pub limits: Option<Arc<Limits>>,
+    /// What answers to v1 calls say of its end.
+    pub deprecation: Deprecation,
     /// Origins whose pages may read events: `https://app.example`.
     pub allowed_origins: Vec<String>,
     /// Instants of refusals and tokens, and measuring.
@@ -95,33 +99,48 @@ pub struct App {
     pub sleep: Arc<dyn Sleep>,
 }
 
+/// Parts that do not fit each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum WiringError {
+    /// A limit would not do what it is there for.
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+}
+
 /// Every route of the worker that is built, under `/v1`, and `/health`. It may be nested: paths
 /// are verified as on the request line.
 ///
 /// ```
-/// # fn demo(app: sheen_axum::App) -> axum::Router {
-/// axum::Router::new().nest("/worker", sheen_axum::router(app))
+/// # fn demo(app: sheen_axum::App) -> Result<axum::Router, sheen_axum::WiringError> {
+/// Ok(axum::Router::new().nest("/worker", sheen_axum::router(app)?))
 /// # }
 /// ```
 ///
 /// Serve it as `axum::serve(listener, router.into_make_service())`: the router itself is copied whole
 /// for each connection, which makes an open stream 22 KB heavier.
-pub fn router(app: App) -> Router {
+///
+/// # Errors
+/// When the limits and the failures of `app` count addresses through different trusted hops.
+pub fn router(app: App) -> Result<Router, WiringError> {
     router_with(app, Router::new())
 }
 
 /// The same with routes of a service's own `beside` the worker's. They are unsigned, and get
 /// request ids, timing, the panic guard and the refusals of unknown paths and methods.
-pub fn router_with(app: App, beside: Router) -> Router {
+///
+/// # Errors
+/// As [`router`].
+pub fn router_with(app: App, beside: Router) -> Result<Router, WiringError> {
     let state = Arc::new(app);
     let app = &*state;
     let intake = &Intake::new(Arc::clone(&app.sleep));
     let outermost = RequestIdLayer::new(Arc::clone(&app.entropy), Arc::clone(&app.clock));
-    Router::new()
-        .merge(starts(app, intake))
-        .merge(keyed(app, intake))
-        .merge(reads(app, intake))
-        .merge(event_reads(app, intake))
+    let router = Router::new()
+        .merge(starts(app, intake)?)
+        .merge(keyed(app, intake)?)
+        .merge(reads(app, intake)?)
+        .merge(event_reads(app, intake)?)
         .route("/health", get(health))
         .with_state(Arc::clone(&state))
         .merge(beside)
@@ -132,7 +151,8 @@ pub fn router_with(app: App, beside: Router) -> Router {
             outermost,
             ServerTimingLayer::new(Arc::clone(&app.clock)),
             CatchPanicLayer::new(),
-        ))
+        ));
+    Ok(router)
 }
 
 type Routes = Router<Arc<App>>;
@@ -149,17 +169,26 @@ fn preparing(app: &App, rule: UserRule) -> Preparing {
 }
 
 fn signed(app: &App, intake: &Intake) -> SignatureLayer {
-    let layer = SignatureLayer::new(Arc::clone(&app.gate)).intake(intake.clone());
+    let layer = SignatureLayer::new(Arc::clone(&app.gate))
+        .intake(intake.clone())
+        .deprecation(app.deprecation.clone());
     match &app.failures {
         Some(failures) => layer.limit_failures(failures.clone()),
         None => layer,
     }
 }
 
-/// Behind the routes' users and before their keys.
-fn limit(app: &App, class: RouteClass) -> Either<LimitLayer, Identity> {
-    let limits = app.limits.as_ref();
-    option_layer(limits.map(|limits| LimitLayer::new(Arc::clone(limits), class)))
+/// `who`, and the limit of `class` behind it where there is one.
+fn limited<W: Identifies>(
+    app: &App,
+    who: W,
+    class: RouteClass,
+) -> Result<(W, Either<LimitLayer, Identity>), LimitError> {
+    let Some(limits) = &app.limits else {
+        return Ok((who, option_layer(None)));
+    };
+    let (who, limit) = LimitLayer::behind(who, Arc::clone(limits), class)?;
+    Ok((who, option_layer(Some(limit))))
 }
 
 /// `routes` for verified calls, of users that are known by `rule`, as often as `class` says.
@@ -169,13 +198,13 @@ fn behind(
     rule: UserRule,
     class: RouteClass,
     routes: Routes,
-) -> Routes {
+) -> Result<Routes, LimitError> {
     let preparing = from_fn_with_state(preparing(app, rule), prepare);
-    routes.route_layer((door, preparing, limit(app, class)))
+    Ok(routes.route_layer(limited(app, (door, preparing), class)?))
 }
 
 /// Starts keep their answer in the step that admits the build, so no layer does.
-fn starts(app: &App, intake: &Intake) -> Routes {
+fn starts(app: &App, intake: &Intake) -> Result<Routes, LimitError> {
     let routes = Router::new()
         .route("/v1/create-preview-for-new-project", post(start::create))
         .route("/v1/update-project", post(start::update));
@@ -183,7 +212,7 @@ fn starts(app: &App, intake: &Intake) -> Routes {
     behind(app, door, UserRule::Named, RouteClass::Named, routes)
 }
 
-fn keyed(app: &App, intake: &Intake) -> Routes {
+fn keyed(app: &App, intake: &Intake) -> Result<Routes, LimitError> {
     let layer = || {
         IdempotencyLayer::new(
             Arc::clone(&app.idempotency),
@@ -191,10 +220,11 @@ fn keyed(app: &App, intake: &Intake) -> Routes {
             Arc::clone(&app.sleep),
         )
     };
-    let within = |routes: Routes, rule, class, most| {
+    let within = |routes: Routes, rule, class, most| -> Result<Routes, LimitError> {
         let preparing = from_fn_with_state(preparing(app, rule), prepare);
         let door = signed(app, intake).body_limit(most);
-        routes.route_layer((door, preparing, limit(app, class), layer()))
+        let limited = limited(app, (door, preparing), class)?;
+        Ok(routes.route_layer((limited, layer())))
     };
     let under = |routes, rule, class| within(routes, rule, class, BODY_LIMIT);
     let of_starts = Router::new().route("/v1/builds/batch", once::post(batch::start));
@@ -221,24 +251,18 @@ fn keyed(app: &App, intake: &Intake) -> Routes {
         "/v1/billing/batch-balance",
         once::post(billing::batch_balance),
     );
-    under(named, UserRule::Named, RouteClass::Named)
-        .merge(under(of_billing, UserRule::Named, RouteClass::Billing))
-        .merge(under(
-            of_reservations,
-            UserRule::Reservation,
-            RouteClass::Named,
-        ))
-        .merge(within(
-            of_starts,
-            UserRule::Named,
-            RouteClass::Named,
-            START_BODY_LIMIT,
-        ))
-        .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless))
-        .merge(under(of_many, UserRule::Nobody, RouteClass::Billing))
+    let (named_class, billing) = (RouteClass::Named, RouteClass::Billing);
+    let starts = within(of_starts, UserRule::Named, named_class, START_BODY_LIMIT);
+    let routes = under(named, UserRule::Named, named_class)?
+        .merge(under(of_billing, UserRule::Named, billing)?)
+        .merge(under(of_reservations, UserRule::Reservation, named_class)?)
+        .merge(starts?)
+        .merge(under(of_nobody, UserRule::Nobody, RouteClass::Nameless)?)
+        .merge(under(of_many, UserRule::Nobody, billing)?);
+    Ok(routes)
 }
 
-fn reads(app: &App, intake: &Intake) -> Routes {
+fn reads(app: &App, intake: &Intake) -> Result<Routes, LimitError> {
     let mut named = Router::new()
         .route("/v1/builds/{buildId}", get(builds::read))
         .route("/v1/builds/{buildId}/replay", post(replay::replay))
@@ -252,17 +276,18 @@ fn reads(app: &App, intake: &Intake) -> Routes {
         .route("/v1/billing/balance/{userId}", get(billing::balance))
         .route("/v1/billing/history/{userId}", get(billing::history));
     let read = |routes, class| behind(app, signed(app, intake), UserRule::Named, class, routes);
-    read(named, RouteClass::Named).merge(read(billing, RouteClass::Billing))
+    let named = read(named, RouteClass::Named)?;
+    Ok(named.merge(read(billing, RouteClass::Billing)?))
 }
 
-fn event_reads(app: &App, intake: &Intake) -> Routes {
+fn event_reads(app: &App, intake: &Intake) -> Result<Routes, LimitError> {
     // The preflight's handler is never reached: the layer answers.
     let readable = |read: MethodRouter<Arc<App>>| read.options(async || {});
-    let mut either =
-        signed(app, intake).or_viewer_token(Arc::clone(&app.tokens), Arc::clone(&app.clock));
+    let mut viewers = Viewers::new(Arc::clone(&app.tokens), Arc::clone(&app.clock));
     if let Some(revocations) = &app.revocations {
-        either = either.revoked_by(Arc::clone(revocations));
+        viewers = viewers.revoked_by(Arc::clone(revocations));
     }
+    let either = signed(app, intake).or_viewers(viewers);
     let routes = Router::new()
         .route("/v1/builds/{buildId}/events", readable(get(events::poll)))
         .route(
@@ -272,5 +297,7 @@ fn event_reads(app: &App, intake: &Intake) -> Routes {
     let cors = EventCorsLayer::new(app.allowed_origins.iter().cloned());
     let class = RouteClass::EventReads;
     let private = map_response(events::of_a_reader);
-    behind(app, either, UserRule::Named, class, routes).route_layer((cors, private))
+    let back = from_fn(events::bring_browsers_back);
+    let routes = behind(app, either, UserRule::Named, class, routes)?;
+    Ok(routes.route_layer((cors, private, back)))
 }

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{Request, State};
+use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{
-    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, REFERRER_POLICY, VARY,
-    X_CONTENT_TYPE_OPTIONS,
+    CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
+    REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use sheen_core::error::{Code, Fields};
 use sheen_core::id::{BuildId, UserId};
 use sheen_events::feed::{PollOutcome, PollRequest};
@@ -22,13 +23,17 @@ use super::builds::user_and_build;
 use super::refusals::unknown_outcome;
 use crate::call::Call;
 use crate::problem::Problem;
+use crate::query::Query;
 use crate::revocation::Watched;
-use crate::signature::{Caller, TokenPlace};
+use crate::signature::{Caller, TokenPlace, original_uri};
 
 const X_NEXT_POLL_MS: HeaderName = HeaderName::from_static("x-next-poll-ms");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
 const LAST_EVENT_ID: HeaderName = HeaderName::from_static("last-event-id");
 const X_LAST_EVENT_SEQ: HeaderName = HeaderName::from_static("x-last-event-seq");
+
+/// How the path of a stream ends.
+const STREAM: &str = "/events/stream";
 
 /// When a reader that found the server full comes back.
 const COME_BACK: Duration = Duration::from_secs(10);
@@ -120,6 +125,33 @@ pub(super) async fn of_a_reader(mut answer: Response) -> Response {
     answer
 }
 
+/// A native `EventSource` gives up for good on any answer but 200, so a refusal that waiting mends
+/// brings it back later instead (wire.md §7). It is one if its token is in the address.
+pub(super) async fn bring_browsers_back(request: Request, next: Next) -> Response {
+    let uri = original_uri(request.extensions(), request.uri());
+    let is_native = request.method() == Method::GET
+        && uri.path().ends_with(STREAM)
+        && Query::parse(uri.query()).is_ok_and(|it| matches!(it.one("access_token"), Ok(Some(_))));
+    let answer = next.run(request).await;
+    let mends = [
+        StatusCode::TOO_MANY_REQUESTS,
+        StatusCode::INTERNAL_SERVER_ERROR,
+        StatusCode::SERVICE_UNAVAILABLE,
+    ];
+    if !is_native || !mends.contains(&answer.status()) {
+        return answer;
+    }
+    let mut headers = answer.into_parts().0.headers;
+    let seconds = headers.get(RETRY_AFTER).and_then(|it| it.to_str().ok());
+    let wait = seconds.and_then(|it| it.parse().ok());
+    let wait = wait.map_or(COME_BACK, Duration::from_secs);
+    let mut later = event_stream(Body::from(retry_frame(wait)));
+    headers.remove(CONTENT_LENGTH);
+    headers.extend(later.headers_mut().drain());
+    *later.headers_mut() = headers;
+    later
+}
+
 pub(super) async fn stream(
     State(app): State<Arc<App>>,
     call: Call,
@@ -154,9 +186,6 @@ pub(super) async fn stream(
         })),
         OpenOutcome::NotFound => Err(Problem::not_found()),
         OpenOutcome::CursorInvalid => Err(Problem::new(Code::CursorInvalid)),
-        OpenOutcome::Full | OpenOutcome::ShuttingDown if native => {
-            Ok(event_stream(Body::from(retry_frame(COME_BACK))))
-        }
         OpenOutcome::Full | OpenOutcome::ShuttingDown => {
             let seconds = u32::try_from(COME_BACK.as_secs()).unwrap_or(u32::MAX);
             Err(Problem::new(Code::StoreUnavailable).retry_after(seconds))

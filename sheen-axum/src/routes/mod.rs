@@ -16,4 +16,4 @@ mod start;
 mod suggestions;
 mod timings;
 
-pub use app::{App, router, router_with};
+pub use app::{App, WiringError, router, router_with};

@@ -51,6 +51,12 @@ impl FailureLimit {
         self
     }
 
+    /// The hops that addresses are forwarded through.
+    #[must_use]
+    pub const fn hops(&self) -> ForwardedFor {
+        self.forwarded
+    }
+
     /// Where the call comes from, unless that source failed too often.
     pub(super) async fn source(&self, headers: &HeaderMap) -> Result<Option<ClientNet>, Problem> {
         let Some(network) = client_network(self.forwarded, headers) else {

@@ -38,8 +38,8 @@ pub(super) fn read(headers: &HeaderMap) -> Result<Headers<'_>, Problem> {
             fields.refuse(name, "duplicate", "must be given once");
         }
         match std::str::from_utf8(value.as_bytes()) {
-            Ok(value) => pairs.push((name, value)),
-            Err(_) => fields.refuse(name, "invalid_characters", "must be ASCII"),
+            Ok(value) if value.is_ascii() => pairs.push((name, value)),
+            _ => fields.refuse(name, "invalid_characters", "must be ASCII"),
         }
     }
     fields.finish()?;

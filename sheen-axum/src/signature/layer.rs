@@ -8,26 +8,20 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Request, Version};
+use sheen_auth::address::ForwardedFor;
 use sheen_auth::signature::{Examined, Gate, Request as Signed, Scratch, Verified};
-use sheen_auth::token::revocation::Revocations;
-use sheen_auth::token::{TokenError, ViewerTokens};
 use sheen_core::runtime::BoxFuture;
-use sheen_core::time::{Clock, Timestamp};
 use tower::{Layer, Service};
 
 use super::body::{self, BODY_LIMIT, Keep};
 use super::caller::{BufferedBody, Caller};
+use super::deprecation::Deprecation;
 use super::failures::FailureLimit;
 use super::intake::Intake;
-use super::{headers, original_uri, token};
+use super::token::{self, Viewers};
+use super::{headers, original_uri};
 use crate::problem::Problem;
 use crate::timing::ServerTiming;
-
-const DEPRECATION: HeaderName = HeaderName::from_static("deprecation");
-const SUNSET: HeaderName = HeaderName::from_static("sunset");
-
-/// 2026-11-20, when v1 was deprecated.
-pub const V1_DEPRECATED_SINCE: Timestamp = Timestamp::from_millis(1_795_132_800_000);
 
 /// Lets signed calls through.
 #[derive(Debug, Clone)]
@@ -35,17 +29,9 @@ pub struct SignatureLayer {
     gate: Arc<Gate>,
     limit: usize,
     viewers: Option<Viewers>,
-    revocations: Option<Arc<Revocations>>,
     failures: Option<FailureLimit>,
     intake: Option<Intake>,
-    deprecation: HeaderValue,
-    sunset: Option<HeaderValue>,
-}
-
-#[derive(Debug, Clone)]
-struct Viewers {
-    tokens: Arc<ViewerTokens>,
-    clock: Arc<dyn Clock>,
+    deprecation: Deprecation,
 }
 
 impl SignatureLayer {
@@ -56,11 +42,9 @@ impl SignatureLayer {
             gate,
             limit: BODY_LIMIT,
             viewers: None,
-            revocations: None,
             failures: None,
             intake: None,
-            deprecation: instant_header(V1_DEPRECATED_SINCE),
-            sunset: None,
+            deprecation: Deprecation::default(),
         }
     }
 
@@ -71,17 +55,10 @@ impl SignatureLayer {
         self
     }
 
-    /// Also calls that show one of `tokens`, judged by `clock`.
+    /// Also calls that show a token, as `viewers` judges them.
     #[must_use]
-    pub fn or_viewer_token(mut self, tokens: Arc<ViewerTokens>, clock: Arc<dyn Clock>) -> Self {
-        self.viewers = Some(Viewers { tokens, clock });
-        self
-    }
-
-    /// Refuses tokens that `revocations` knows to be taken back.
-    #[must_use]
-    pub fn revoked_by(mut self, revocations: Arc<Revocations>) -> Self {
-        self.revocations = Some(revocations);
+    pub fn or_viewers(mut self, viewers: Viewers) -> Self {
+        self.viewers = Some(viewers);
         self
     }
 
@@ -99,25 +76,16 @@ impl SignatureLayer {
         self
     }
 
-    /// Says since when v1 is deprecated.
+    /// What answers to v1 calls say of its end.
     #[must_use]
-    pub fn deprecated_since(mut self, since: Timestamp) -> Self {
-        self.deprecation = instant_header(since);
+    pub fn deprecation(mut self, deprecation: Deprecation) -> Self {
+        self.deprecation = deprecation;
         self
     }
 
-    /// Says from when on v1 will not be taken any more: an HTTP date (RFC 8594).
-    #[must_use]
-    pub fn sunset(mut self, http_date: HeaderValue) -> Self {
-        self.sunset = Some(http_date);
-        self
+    pub(crate) fn hops_of_failures(&self) -> Option<ForwardedFor> {
+        self.failures.as_ref().map(FailureLimit::hops)
     }
-}
-
-fn instant_header(at: Timestamp) -> HeaderValue {
-    // `@` and digits are always a header's value.
-    HeaderValue::try_from(format!("@{}", at.as_seconds()))
-        .unwrap_or_else(|_| HeaderValue::from_static("@0"))
 }
 
 impl<S> Layer<S> for SignatureLayer {
@@ -174,9 +142,7 @@ where
             parts.extensions.insert(caller);
             let mut answer = ready.call(Request::from_parts(parts, served)).await?;
             if deprecated {
-                let headers = answer.headers_mut();
-                headers.insert(DEPRECATION, layer.deprecation);
-                headers.extend(layer.sunset.map(|date| (SUNSET, date)));
+                layer.deprecation.tell(answer.headers_mut());
             }
             Ok(answer)
         })
@@ -209,16 +175,7 @@ impl SignatureLayer {
             && !headers::is_signed(&parts.headers)
             && let Some((token, place)) = token::find(parts).map_err(bare)?
         {
-            let verified = viewers.tokens.verify(&token, viewers.clock.now());
-            let viewer = verified.map_err(|error| bare(error.into()))?;
-            if let Some(revocations) = &self.revocations
-                && revocations
-                    .is_revoked(&viewer)
-                    .await
-                    .map_err(|error| bare(error.into()))?
-            {
-                return Err(bare(TokenError::Invalid.into()));
-            }
+            let viewer = viewers.judge(&token).await.map_err(bare)?;
             return Ok(Caller::Viewer(viewer, place));
         }
         // Without a signature of the right form it is refused whatever it says. The form can be made

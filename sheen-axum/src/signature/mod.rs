@@ -8,13 +8,14 @@
 //! 4. A viewer token counts only where the layer was told so, and from one place of the request.
 //! 5. Who called is in the request's extensions as [`Caller`], the body as [`BufferedBody`].
 //! 6. A viewer token that was taken back is none, where the layer was told who knows
-//!    ([`SignatureLayer::revoked_by`]).
+//!    ([`Viewers::revoked_by`]).
 //! 7. A source that fails too often waits, where the layer was told so ([`FailureLimit`]).
 //! 8. What bodies hold in all before their callers are known, and how long one may take, is bounded
 //!    where the layer was told so ([`Intake`]).
 //! 9. Of HTTP/1 only targets in origin form are taken: what else stands on the line is not signed.
 //! 10. A signature decides where one is there, whatever token stands beside it.
-//! 11. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745).
+//! 11. An answer to a v1 call of a key on its way to v2 carries `Deprecation` (RFC 9745) and, where
+//!     set, `Sunset` ([`Deprecation`]).
 //!
 //! ```
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {
@@ -58,6 +59,7 @@
 
 pub(crate) mod body;
 mod caller;
+mod deprecation;
 mod failures;
 mod headers;
 mod intake;
@@ -67,10 +69,12 @@ mod token;
 
 pub use body::{BODY_LIMIT, START_BODY_LIMIT};
 pub use caller::{BufferedBody, Caller, TokenPlace};
+pub use deprecation::{Deprecation, DeprecationError, V1_DEPRECATED_SINCE};
 pub use failures::FailureLimit;
 pub use intake::Intake;
-pub use layer::{SignatureLayer, SignatureService, V1_DEPRECATED_SINCE};
+pub use layer::{SignatureLayer, SignatureService};
 pub use metrics::{SignatureMetrics, record_readiness};
+pub use token::Viewers;
 
 use axum::extract::OriginalUri;
 use http::{Extensions, Uri};

@@ -1,12 +1,58 @@
-//! Finding a viewer token in a request.
+//! Viewer tokens in requests.
+
+use std::sync::Arc;
 
 use http::header::AUTHORIZATION;
 use http::request::Parts;
+use sheen_auth::token::revocation::Revocations;
+use sheen_auth::token::{TokenError, Viewer, ViewerTokens};
+use sheen_core::time::Clock;
 
 use super::caller::TokenPlace;
 use super::original_uri;
 use crate::problem::Problem;
 use crate::query::Query;
+
+/// What browsers may show instead of a signature.
+#[derive(Debug, Clone)]
+pub struct Viewers {
+    tokens: Arc<ViewerTokens>,
+    clock: Arc<dyn Clock>,
+    revocations: Option<Arc<Revocations>>,
+}
+
+impl Viewers {
+    /// One of `tokens`, judged by `clock`.
+    #[must_use]
+    pub const fn new(tokens: Arc<ViewerTokens>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            tokens,
+            clock,
+            revocations: None,
+        }
+    }
+
+    /// The same, unless `revocations` knows that it was taken back.
+    #[must_use]
+    pub fn revoked_by(mut self, revocations: Arc<Revocations>) -> Self {
+        self.revocations = Some(revocations);
+        self
+    }
+
+    /// Whose token it is.
+    ///
+    /// # Errors
+    /// When it is none, or nobody can say whether it was taken back.
+    pub(super) async fn judge(&self, token: &str) -> Result<Viewer, Problem> {
+        let viewer = self.tokens.verify(token, self.clock.now())?;
+        if let Some(revocations) = &self.revocations
+            && revocations.is_revoked(&viewer).await?
+        {
+            return Err(TokenError::Invalid.into());
+        }
+        Ok(viewer)
+    }
+}
 
 /// The viewer token of a request, if it has one.
 ///

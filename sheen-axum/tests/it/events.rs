@@ -1,9 +1,12 @@
 //! Polling and following events, with signatures and with viewer tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use serde_json::{Value, json};
+use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
+use sheen_axum::limit::Limits;
 use sheen_events::stream::StreamConfig;
 use tower::ServiceExt;
 
@@ -344,6 +347,49 @@ async fn d12_a_full_server_sends_browsers_away_with_a_retry_and_others_with_503(
     let bearer = bearer.send().await;
     bearer.refused(503, "STORE_UNAVAILABLE");
     assert_eq!(bearer.header("retry-after"), Some("10"));
+}
+
+/// Of limits, too, and of a store that fails: an EventSource that met a 429 would be gone for good.
+#[tokio::test]
+async fn refusals_that_waiting_mends_bring_browsers_back() {
+    let world = World::with(Setup {
+        limits: Some(|clock| {
+            let store = MemoryLimitStore::new(clock, 1000);
+            let limiter = Limiter::new(Arc::new(store), OnFailure::Closed);
+            Limits::new(limiter, LimitTable::wire())
+        }),
+        ..Setup::default()
+    });
+    let build = world.started("ann", "p1").await;
+    let token = world.token("ann", &build, LIFE);
+    let target = format!("/v1/builds/{build}/events/stream?access_token={token}");
+    let mut answers = 0;
+    let refused = loop {
+        let request = world.get(&target).unsigned().request();
+        let answer = world.app.clone().oneshot(request).await.unwrap();
+        assert_eq!(answer.status(), 200);
+        assert_eq!(answer.headers()["content-type"], "text/event-stream");
+        if answer.headers().contains_key("retry-after") {
+            break Answer::of(answer).await;
+        }
+        answers += 1;
+        assert!(answers < 100, "no limit");
+    };
+    let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+    assert_eq!(refused.text(), format!("retry: {wait}000\n\n"));
+    assert!(refused.header("x-ratelimit-remaining").is_some());
+    assert_eq!(
+        refused.header("cache-control"),
+        Some("private, no-store, no-transform")
+    );
+    // What waiting does not mend is told, and so is everything to other readers.
+    let wrong = world.get(&format!(
+        "/v1/builds/{build}/events/stream?access_token=a.b.c"
+    ));
+    wrong.unsigned().send().await.refused(401, "TOKEN_INVALID");
+    let bearer = world.get(target.split('?').next().unwrap()).unsigned();
+    let bearer = bearer.header("authorization", format!("Bearer {token}"));
+    bearer.send().await.refused(429, "RATE_LIMITED");
 }
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use axum::body::Body;
 use http::Request;
 use serde_json::json;
 use sheen_auth::address::ForwardedFor;
-use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure};
+use sheen_auth::limit::{LimitTable, Limiter, MemoryLimitStore, OnFailure, RouteClass};
+use sheen_auth::signature::Mode;
 use sheen_axum::limit::{LimitError, LimitLayer, Limits};
-use sheen_axum::signature::FailureLimit;
+use sheen_axum::signature::{FailureLimit, SignatureLayer};
 use sheen_core::time::ManualClock;
 
-use crate::support::{Answer, Setup, World, send};
+use crate::support::{Answer, Setup, World, gate, send};
 
 fn limiter(clock: Arc<ManualClock>) -> Limiter {
     Limiter::new(
@@ -116,11 +117,46 @@ async fn l10_forged_viewer_tokens_count_too() {
 fn sign_in_routes_without_a_trusted_hop_are_refused_at_the_start() {
     let clock = || Arc::new(ManualClock::at(sheen_core::time::Timestamp::EPOCH));
     let blind = Arc::new(Limits::new(limiter(clock()), LimitTable::wire()));
-    let refused = LimitLayer::sign_in(blind).unwrap_err();
+    let refused = LimitLayer::new(blind, RouteClass::Auth).unwrap_err();
     assert_eq!(refused, LimitError::NoTrustedHops("auth"));
     assert!(refused.to_string().contains("no hop is trusted"));
     let seeing = Limits::new(limiter(clock()), LimitTable::wire()).forwarded(ForwardedFor::new(1));
-    assert!(LimitLayer::sign_in(Arc::new(seeing)).is_ok());
+    assert!(LimitLayer::new(Arc::new(seeing), RouteClass::Auth).is_ok());
+}
+
+#[test]
+fn limits_of_callers_without_a_layer_that_says_who_calls_are_refused_at_the_start() {
+    let clock = || Arc::new(ManualClock::at(sheen_core::time::Timestamp::EPOCH));
+    let limits = Limits::new(limiter(clock()), LimitTable::wire()).forwarded(ForwardedFor::new(1));
+    let limits = Arc::new(limits);
+    for class in RouteClass::ALL {
+        let alone = LimitLayer::new(Arc::clone(&limits), class);
+        assert_eq!(alone.is_ok(), class.is_by_address(), "{class:?}");
+        if let Err(refused) = alone {
+            assert_eq!(refused, LimitError::NoCaller(class.name()));
+        }
+        let door = SignatureLayer::new(gate(Mode::Dual, false, clock()));
+        assert!(LimitLayer::behind(door, Arc::clone(&limits), class).is_ok());
+    }
+}
+
+#[test]
+fn hops_that_differ_are_refused_at_the_start() {
+    let clock = || Arc::new(ManualClock::at(sheen_core::time::Timestamp::EPOCH));
+    let limits = |hops| {
+        let limits = Limits::new(limiter(clock()), LimitTable::wire());
+        Arc::new(limits.forwarded(ForwardedFor::new(hops)))
+    };
+    let gate = gate(Mode::Dual, false, clock());
+    let door = || SignatureLayer::new(Arc::clone(&gate)).limit_failures(failures(clock()));
+    for (hops, fits) in [(0, false), (1, true), (2, false)] {
+        let made = LimitLayer::behind((door(), ()), limits(hops), RouteClass::Named);
+        assert_eq!(
+            made.err(),
+            (!fits).then_some(LimitError::HopsDiffer),
+            "{hops}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A worker in memory, a caller that signs, and answers that are easy to look at.
 
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +16,7 @@ use sheen_auth::token::ViewerTokens;
 use sheen_auth::token::revocation::{MemoryRevocationStore, Revocations};
 use sheen_axum::limit::Limits;
 use sheen_axum::request_id::RequestIdLayer;
-use sheen_axum::signature::{FailureLimit, SignatureLayer};
+use sheen_axum::signature::{Deprecation, FailureLimit, SignatureLayer};
 use sheen_axum::timing::ServerTimingLayer;
 use sheen_axum::{App, router};
 use sheen_billing::account::CreditPolicy;
@@ -92,6 +92,19 @@ pub(crate) struct World {
     pub(crate) conversations: Conversations,
     pub(crate) timings: Arc<Histograms>,
     pub(crate) recommended: Arc<MemoryRecommendStore>,
+}
+
+/// Takes every line of the process's log, and throws it away. What is logged for the first time while
+/// nobody listens may be off for good, for a test that begins to listen in that very moment.
+fn log_everything() {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        let nowhere = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(std::io::sink)
+            .finish();
+        tracing::subscriber::set_global_default(nowhere).unwrap();
+    });
 }
 
 /// A replay store that is down.
@@ -195,6 +208,7 @@ impl World {
     }
 
     pub(crate) fn with(setup: Setup) -> Self {
+        log_everything();
         let started = Timestamp::parse_rfc3339("2026-11-20T10:30:00Z").unwrap();
         let clock = Arc::new(ManualClock::at(started));
         let entropy = Arc::new(SeededEntropy::new(1));
@@ -242,12 +256,14 @@ impl World {
             grants: credits.clone(),
             accounts: credits.clone(),
             catalogue: catalogue(),
+            deprecation: Deprecation::default(),
             allowed_origins: vec![ORIGIN.to_owned()],
             clock: clock.clone(),
             entropy: entropy.clone(),
             spawn: runtime.clone(),
             sleep: runtime,
         });
+        let app = app.unwrap();
         Self {
             app,
             clock,
@@ -347,7 +363,7 @@ impl World {
     }
 }
 
-fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<Gate> {
+pub(crate) fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<Gate> {
     let replay: Arc<dyn ReplayStore> = if is_broken {
         Arc::new(Broken)
     } else {

@@ -134,6 +134,9 @@ async fn r04_one_call_makes_no_key_ready_and_a_change_to_the_same_mode_counts_on
         refused,
         Err(SwitchError::NotReady { v2_accepted: 0, .. })
     ));
+    // Where it is already, there is nothing to be ready for.
+    gate.switch(&k1, Mode::EnforceV2, Switch::Forced).unwrap();
+    assert_eq!(gate.switch(&k1, Mode::EnforceV2, Switch::WhenReady), Ok(()));
 }
 
 /// What the docs say of it: shadow does not see a nonce that was used before, dual does.
