@@ -65,8 +65,7 @@ pub(crate) async fn wire(
     let queue = QueueLimits::default();
     let stores = stores::open(&settings, &clock, &entropy, queue).await?;
     let gate = gate(&stores, settings.keys, settings.modes, &clock)?;
-    rollout::on_hang_up(Arc::clone(&gate), settings.modes_file)?;
-    let metrics = metrics::router(Arc::clone(&gate), Arc::clone(&clock))?;
+    let metrics = operated(&gate, &clock, settings.modes_file)?;
     let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -93,9 +92,7 @@ pub(crate) async fn wire(
     });
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
     let (feed, streams) = (feed(&stores, &clock), streams(&stores, &clock));
-    let hops = family.trusted_hops;
-    let limits = family.limits.then(|| limits(&stores, hops));
-    let failures = limits.as_ref().and_then(|_| failures(&stores, hops));
+    let (limits, failures) = limited(&stores, family.limits, family.trusted_hops);
     let app = App {
         limits,
         worker,
@@ -221,6 +218,24 @@ fn gate(
 /// Whose viewer tokens were taken back.
 fn revocations(stores: &Stores, clock: &Arc<dyn Clock>) -> Revocations {
     Revocations::new(Arc::clone(&stores.door.revoked), Arc::clone(clock))
+}
+
+/// What an operator may do to the running worker, and what it tells them.
+fn operated(
+    gate: &Arc<Gate>,
+    clock: &Arc<dyn Clock>,
+    modes_file: Option<PathBuf>,
+) -> Result<Router, Error> {
+    rollout::on_hang_up(Arc::clone(gate), modes_file)?;
+    metrics::router(Arc::clone(gate), Arc::clone(clock))
+}
+
+/// How often callers may call and addresses may fail to sign, unless that is off.
+fn limited(stores: &Stores, is_on: bool, hops: u8) -> (Option<Arc<Limits>>, Option<FailureLimit>) {
+    match is_on {
+        true => (Some(limits(stores, hops)), failures(stores, hops)),
+        false => (None, None),
+    }
 }
 
 /// How often an address may fail to sign, where addresses are known.

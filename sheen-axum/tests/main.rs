@@ -35,6 +35,8 @@ mod logs;
 mod metrics;
 #[path = "it/money.rs"]
 mod money;
+#[path = "it/negatives.rs"]
+mod negatives;
 #[path = "it/nested.rs"]
 mod nested;
 #[path = "it/replay.rs"]

@@ -107,7 +107,7 @@ fn caller(worker: &WorkerProcess) -> Arc<Caller> {
 /// minute of each, and every one sees every event. How long the answers took is told, not asserted.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_who_poll_see_each_event_and_poll_seldom() {
-    let people = Proof::size().pick(24, 500);
+    let people = Proof::size().pick(24_u32, 500);
     let rounds = Proof::size().pick(1, 4);
     let length = Proof::size().pick(2, 30);
     let server = PostgresServer::start(Durability::On).unwrap();
@@ -130,16 +130,16 @@ async fn many_who_poll_see_each_event_and_poll_seldom() {
     for n in 0..people {
         let person = Person {
             name: format!("person{n}"),
-            starts: Arc::clone(&callers[n % callers.len()]),
-            polls: Arc::clone(&callers[(n + 1) % callers.len()]),
+            starts: Arc::clone(&callers[n as usize % callers.len()]),
+            polls: Arc::clone(&callers[(n as usize + 1) % callers.len()]),
             clock: clock.clone(),
-            seed: n as u64,
+            seed: n.into(),
         };
         sessions.spawn(async move {
             let mut session = Session::default();
             // They do not all begin at once.
             let cycle = Duration::from_secs(2 * length);
-            TokioRuntime.sleep(cycle * n as u32 / people as u32).await;
+            TokioRuntime.sleep(cycle * n / people).await;
             for round in 0..rounds {
                 let project = format!("{}-{round}", person.name);
                 person.build(&project, &mut session).await;
@@ -156,7 +156,7 @@ async fn many_who_poll_see_each_event_and_poll_seldom() {
         .flat_map(|session| session.took)
         .collect();
     took.sort_unstable();
-    let rate = f64::from(polls) / minutes / people as f64 * 100.0;
+    let rate = f64::from(polls) / minutes / f64::from(people) * 100.0;
     eprintln!(
         "{people} people, {polls} polls in {minutes:.1} min: {rate:.0} a minute and 100 people, \
          p50 {:?}, p95 {:?}, p99 {:?}",

@@ -10,7 +10,7 @@ use http::HeaderValue;
 use serde_json::{Value, json};
 use sheen_auth::signature::{Headers, Mode};
 
-use crate::support::{CREATE, Setup, World, send};
+use crate::support::{CREATE, Setup, World, request_id_signature, send};
 
 #[tokio::test]
 async fn c06_a_signature_header_given_twice_is_refused_and_so_is_one_that_is_not_text() {
@@ -332,7 +332,6 @@ async fn v1_is_refused_where_v2_is_enforced() {
 
 #[tokio::test]
 async fn under_v1_request_id_only_the_users_name_in_the_body_counts() {
-    use hmac_of::request_id_signature;
     let world = World::new();
     let build = world.started("ann", "p1").await;
     let now = sheen_core::time::Clock::now(&*world.clock)
@@ -361,29 +360,6 @@ async fn under_v1_request_id_only_the_users_name_in_the_body_counts() {
     .send()
     .await;
     assert_eq!(named.status, 200, "{}", named.text());
-}
-
-/// `v1-request-id` is no form that our signer makes.
-mod hmac_of {
-    use sha2::{Digest, Sha256};
-
-    pub(super) fn request_id_signature(timestamp: &str, id: &str, body: &str) -> String {
-        // HMAC-SHA256 by its definition (RFC 2104), so that the test leans on nothing it tests.
-        let mut key = [0u8; 64];
-        let secret = "a secret of at least thirty-two bytes";
-        key[..secret.len()].copy_from_slice(secret.as_bytes());
-        let pad = |byte: u8| key.map(|k| k ^ byte);
-        let message = format!("{timestamp}:{id}:{body}");
-        let inner = Sha256::new()
-            .chain_update(pad(0x36))
-            .chain_update(message)
-            .finalize();
-        let outer = Sha256::new()
-            .chain_update(pad(0x5c))
-            .chain_update(inner)
-            .finalize();
-        outer.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
 }
 
 /// C5, C9: what stands on the line beside path and query was not signed.
