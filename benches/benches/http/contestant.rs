@@ -98,6 +98,7 @@ pub(crate) struct Contestant {
     pub(crate) request: String,
     publisher: Publisher,
     /// Its process, when it is not this one.
+    #[allow(dead_code, reason = "it is to live as long; one benchmark asks")]
     pub(crate) outside: Option<Outside>,
 }
 

@@ -14,6 +14,9 @@ const OTHER_HEX: &str = "00000000000000000000000000000000";
 /// What is changed, how, and the code it is refused with.
 type Change = (&'static str, fn(&mut Signed), &'static str);
 
+/// How a call is signed, what it covers, and the modes that take it.
+type Way = (fn(&World) -> Signed, &'static [Change], &'static [Mode]);
+
 /// A call that can be taken apart.
 #[derive(Clone)]
 struct Signed {
@@ -174,7 +177,7 @@ async fn each_part_that_is_covered_is_checked_over_http() {
         &[Mode::Dual, Mode::EnforceV2][..],
         &[Mode::V1Only, Mode::Shadow, Mode::Dual][..],
     );
-    let ways: [(fn(&World) -> Signed, &[Change], &[Mode]); 3] = [
+    let ways: [Way; 3] = [
         (v2, OF_V2, v2_modes),
         (v1, OF_V1, v1_modes),
         (v1_request_id, OF_V1_REQUEST_ID, v1_modes),

@@ -225,8 +225,7 @@ impl World {
         } = rooms;
         let gate = gate(setup.mode, setup.is_replay_store_broken, clock.clone());
         let tokens = tokens();
-        let epochs = Arc::new(MemoryRevocationStore::new(clock.clone(), 100));
-        let revocations = Arc::new(Revocations::new(epochs, clock.clone()));
+        let revocations = revocations(&clock);
         let streams = StreamService::new(
             log.clone(),
             wake,
@@ -263,9 +262,8 @@ impl World {
             spawn: runtime.clone(),
             sleep: runtime,
         });
-        let app = app.unwrap();
         Self {
-            app,
+            app: app.unwrap(),
             clock,
             entropy,
             signer: Signer::new(key()),
@@ -371,6 +369,11 @@ pub(crate) fn gate(mode: Mode, is_broken: bool, clock: Arc<ManualClock>) -> Arc<
     };
     let verifier = Verifier::new(KeyRing::new(vec![key()]).unwrap(), mode);
     Arc::new(Gate::new(verifier, replay, clock))
+}
+
+fn revocations(clock: &Arc<ManualClock>) -> Arc<Revocations> {
+    let epochs = Arc::new(MemoryRevocationStore::new(clock.clone(), 100));
+    Arc::new(Revocations::new(epochs, clock.clone()))
 }
 
 fn tokens() -> Arc<ViewerTokens> {
