@@ -15,6 +15,16 @@ struct Proof {
     commands: &'static [&'static [&'static str]],
 }
 
+/// Proofs that talk to the example worker do not build it.
+const BUILD_WORKER: &[&str] = &[
+    "build",
+    "--release",
+    "-p",
+    "examples",
+    "--example",
+    "worker",
+];
+
 /// In the order of the rooms.
 const PROOFS: &[Proof] = &[
     Proof {
@@ -96,14 +106,7 @@ const PROOFS: &[Proof] = &[
                 databases under load take nothing with them that was acknowledged; and the line to \
                 the database cut at every message of every step across rooms",
         commands: &[
-            &[
-                "build",
-                "--release",
-                "-p",
-                "examples",
-                "--example",
-                "worker",
-            ],
+            BUILD_WORKER,
             &[
                 "test",
                 "--release",
@@ -250,14 +253,7 @@ const PROOFS: &[Proof] = &[
         about: "500 people who poll builds of 30 s on five workers and one PostgreSQL see each event \
                 and poll at most five times a minute; how long answers take is told",
         commands: &[
-            &[
-                "build",
-                "--release",
-                "-p",
-                "examples",
-                "--example",
-                "worker",
-            ],
+            BUILD_WORKER,
             &[
                 "test",
                 "--release",
@@ -275,14 +271,7 @@ const PROOFS: &[Proof] = &[
         name: "nginx",
         about: "nginx with buffering and gzip on holds no event of a stream back",
         commands: &[
-            &[
-                "build",
-                "--release",
-                "-p",
-                "examples",
-                "--example",
-                "worker",
-            ],
+            BUILD_WORKER,
             &[
                 "test",
                 "--release",
@@ -298,14 +287,7 @@ const PROOFS: &[Proof] = &[
         name: "browser",
         about: "an EventSource in Chromium that is cut off comes back by itself and misses nothing",
         commands: &[
-            &[
-                "build",
-                "--release",
-                "-p",
-                "examples",
-                "--example",
-                "worker",
-            ],
+            BUILD_WORKER,
             &[
                 "test",
                 "--release",

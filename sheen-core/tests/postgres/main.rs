@@ -17,12 +17,13 @@ use std::time::Duration;
 
 use sheen_core::build::conformance::BuildHarness;
 use sheen_core::build::settled::conformance::OutboxHarness;
+use sheen_core::build::settled::{Delivery, SettledOutbox};
 use sheen_core::build::{
     Build, BuildInput, BuildKind, Claimed, Deadlines, NewBuild, PgBuildStore, Queued, StartOutcome,
 };
 use sheen_core::build::{BuildReader, BuildStore};
 use sheen_core::files::FileSet;
-use sheen_core::id::{BuildId, BuildSessionId, ProjectId, UserId, VersionId, WorkerId};
+use sheen_core::id::{BuildId, BuildSessionId, ObserverId, ProjectId, UserId, VersionId, WorkerId};
 use sheen_core::postgres::{migrate, testing};
 use sheen_core::time::{Advance, Timestamp};
 use sqlx::PgPool;
@@ -48,6 +49,12 @@ impl support::OnDatabase for World {
 }
 
 impl World {
+    /// What `observer` is to be told, leased by a worker.
+    async fn leased(&self, observer: &ObserverId, most: u32) -> Vec<Delivery> {
+        let leased = self.store.lease(observer, &worker(), most).await;
+        leased.unwrap().deliveries
+    }
+
     async fn new() -> Self {
         Self::with(|options| options).await
     }

@@ -252,27 +252,12 @@ async fn a_lease_waits_for_nobody() {
     let ids = |due: Vec<Delivery>| -> Vec<String> {
         due.iter().map(|due| due.build.id.to_string()).collect()
     };
-    let due = world
-        .store
-        .lease(&mail, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&mail, 10).await;
     assert_eq!(ids(due), ["bld_2"]);
-    let due = world
-        .store
-        .lease(&status, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&status, 10).await;
     assert_eq!(ids(due), ["bld_1", "bld_2"]);
     holder.let_go().await;
-    let due = world
-        .store
-        .lease(&mail, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&mail, 10).await;
     assert_eq!(ids(due), ["bld_1"]);
 }
 
@@ -289,11 +274,6 @@ async fn an_end_by_any_statement_is_told_of() {
     .execute(&world.pool)
     .await
     .unwrap();
-    let due = world
-        .store
-        .lease(&mail, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&mail, 10).await;
     assert_eq!(due.len(), 1);
 }

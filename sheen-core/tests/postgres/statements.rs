@@ -104,12 +104,7 @@ async fn telling_an_observer_is_a_lease_and_a_resolution() {
     let finish = Finish::new(build.id, by, deployed());
     world.store.finish(finish).await.unwrap();
     assert_eq!(count(&world).await, 1, "a finish that is to be told of");
-    let due = world
-        .store
-        .lease(&mail, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&mail, 10).await;
     assert_eq!(count(&world).await, 1, "lease");
     world
         .store

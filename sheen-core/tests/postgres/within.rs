@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::support::{beside, waiting};
 use super::{World, new_build, worker};
-use sheen_core::build::settled::{ObserverRegistry, SettledOutbox};
+use sheen_core::build::settled::ObserverRegistry;
 use sheen_core::build::{
     Authority, BeatOutcome, Build, BuildReader, BuildStore, Deadlines, Ending, FailureReason,
     Finish, FinishOutcome, PgBuildStore, ProjectClaimOutcome, StartOutcome,
@@ -103,25 +103,12 @@ async fn b9_an_end_and_the_next_start_are_one_transaction() {
         .await
         .unwrap();
     assert!(world.row(&first.id).await.status.is_active());
-    assert_eq!(
-        world
-            .store
-            .lease(&mail, &worker(), 10)
-            .await
-            .unwrap()
-            .deliveries,
-        []
-    );
+    assert_eq!(world.leased(&mail, 10).await, []);
     step.commit().await.unwrap();
 
     assert!(!world.row(&first.id).await.status.is_active());
     assert_eq!(world.claimed().await.build.id, next.id);
-    let due = world
-        .store
-        .lease(&mail, &worker(), 10)
-        .await
-        .unwrap()
-        .deliveries;
+    let due = world.leased(&mail, 10).await;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].build.id, first.id);
 }
