@@ -234,7 +234,7 @@ async fn under_fire(grouped: bool) {
 /// once, and a repeat of everything writes nothing.
 async fn check(database: &TestDatabase, policy: CreditPolicy, done: &[(Job, Told)]) {
     let store = PgCreditStore::new(database.pool(2).await, policy);
-    let all = store.totals(None).await.unwrap();
+    let all = store.ledger_totals().await.unwrap();
     assert!(all.is_conserved(), "{all:?}");
     assert_eq!(store.verify_all(None, 100).await.unwrap().drifts, []);
 

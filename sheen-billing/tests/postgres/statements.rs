@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use super::World;
 
 /// A world whose server counts statements, and a store that has read its clock once.
-async fn counted() -> World {
+pub(super) async fn counted() -> World {
     let world = World::new(CreditPolicy::default()).await;
     // A server of one's own needs shared_preload_libraries = 'pg_stat_statements'.
     world.run("CREATE EXTENSION pg_stat_statements").await;
@@ -24,7 +24,7 @@ async fn counted() -> World {
 }
 
 /// Statements since the last count, whoever sent them. Nested ones are part of their step.
-async fn count(world: &World) -> i64 {
+pub(super) async fn count(world: &World) -> i64 {
     let mut connection = world.database.connection().await;
     let counted = sqlx::query_scalar(
         "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements

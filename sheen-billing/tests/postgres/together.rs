@@ -123,7 +123,7 @@ async fn r1_reserves_from_eight_pools_never_sum_above_the_balance() {
             it,
             Ok(ReserveOutcome::Reserved(_) | ReserveOutcome::Insufficient { .. })
         )));
-        let totals = world.store.totals(Some(&user(name))).await.unwrap();
+        let totals = world.store.totals(&user(name)).await.unwrap();
         assert_eq!((totals.held.get(), totals.available.get()), (994, 6));
         assert_eq!(world.store.verify(&user(name)).await.unwrap(), []);
     }
@@ -161,7 +161,7 @@ impl Holder {
 }
 
 /// Until so many sessions of this database wait for a lock.
-async fn waiting(world: &World, sessions: i64) {
+pub(super) async fn waiting(world: &World, sessions: i64) {
     until_async("sessions that wait for a lock", || async {
         let count: i64 = sqlx::query_scalar(
             "SELECT count(*) FROM pg_stat_activity
@@ -212,8 +212,8 @@ async fn r7_what_waited_past_a_deadline_is_decided_by_the_clock_after_it() {
         panic!("not reserved");
     };
     assert_eq!(held.balance.daily_gift.get(), 890, "of the new day's gift");
-    let totals = world.store.totals(None).await.unwrap();
-    assert_eq!(totals.breakage.get(), 900);
+    let totals = world.store.ledger_totals().await.unwrap();
+    assert_eq!(totals.breakage, 900);
 }
 
 /// R18: a sweep does not wait for an account that a step holds.
@@ -278,7 +278,7 @@ async fn s1_a_step_whose_caller_vanished_holds_nothing() {
         again,
         ReserveOutcome::Reserved(_) | ReserveOutcome::AlreadyReserved(_)
     ));
-    assert_eq!(world.store.totals(None).await.unwrap().held.get(), 7);
+    assert_eq!(world.store.ledger_totals().await.unwrap().held, 7);
 }
 
 /// S6: a connection cut mid-step leaves the outcome open, and the repeat is right.
@@ -326,7 +326,7 @@ async fn processes_that_contend_for_an_account_all_get_through() {
         });
     }
     steps.join_all().await;
-    let totals = world.store.totals(None).await.unwrap();
-    assert_eq!((totals.held.get(), totals.charged.get()), (0, 480));
+    let totals = world.store.ledger_totals().await.unwrap();
+    assert_eq!((totals.held, totals.charged), (0, 480));
     assert_eq!(world.store.verify(&user("ada")).await.unwrap(), []);
 }

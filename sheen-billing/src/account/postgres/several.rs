@@ -130,6 +130,8 @@ impl PgCreditStore {
                     told[index] = outcomes.collect();
                 }
                 Applied::Miss(loaded) => *known = remembered(loaded.account()?),
+                // It is made by a step of its own, which takes it for a new one too.
+                Applied::Busy if decided.session.version == 0 => *known = Known::Unseen,
                 Applied::Busy => {}
             }
         }
