@@ -142,20 +142,64 @@ impl Default for CreditPolicy {
     }
 }
 
-/// The sums of an account, or of all: `granted = available + held + charged + breakage`, always.
+/// The sums of an account or a bucket: `granted = available + held + charged + breakage`, always.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct Totals {
-    /// What was ever given or bought, what refunds of charges gave back among it.
+    /// What ever came in: gifts, the bonus, purchases, and what refunds of charges gave back. Such
+    /// a refund is a grant of its own, so after it this is more than was given and bought; what was
+    /// refunded net of it is the sum of the entries of [`EntryKind::Refund`].
     pub granted: Seconds,
     /// What can be reserved.
     pub available: Seconds,
     /// What is in holds.
     pub held: Seconds,
-    /// What was ever used; a refund takes nothing off it.
+    /// What was ever used. A refund leaves it as it is.
     pub charged: Seconds,
-    /// What became void, purchases that were taken back among it.
+    /// What became void: gifts of which the day is over, and purchases that were refunded.
     pub breakage: Seconds,
+}
+
+/// The sums over all accounts, each of which may have [`Seconds::MAX`] of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct LedgerTotals {
+    /// The sum of [`Totals::granted`], in seconds.
+    pub granted: u128,
+    /// The sum of [`Totals::available`], in seconds.
+    pub available: u128,
+    /// The sum of [`Totals::held`], in seconds.
+    pub held: u128,
+    /// The sum of [`Totals::charged`], in seconds.
+    pub charged: u128,
+    /// The sum of [`Totals::breakage`], in seconds.
+    pub breakage: u128,
+}
+
+impl LedgerTotals {
+    /// Whether nothing was lost and nothing made: granted = available + held + charged + breakage.
+    #[must_use]
+    pub const fn is_conserved(&self) -> bool {
+        let known = self.available.saturating_add(self.held);
+        let spent = self.charged.saturating_add(self.breakage);
+        self.granted == known.saturating_add(spent)
+    }
+}
+
+impl std::ops::AddAssign<&Totals> for LedgerTotals {
+    /// Adds an account. 2^75 of them would be needed to leave the range, which would be told as
+    /// the most there can be.
+    fn add_assign(&mut self, account: &Totals) {
+        for (sum, seconds) in [
+            (&mut self.granted, account.granted),
+            (&mut self.available, account.available),
+            (&mut self.held, account.held),
+            (&mut self.charged, account.charged),
+            (&mut self.breakage, account.breakage),
+        ] {
+            *sum = sum.saturating_add(u128::from(seconds.get()));
+        }
+    }
 }
 
 impl Totals {

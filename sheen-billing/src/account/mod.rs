@@ -67,7 +67,7 @@
 //! let PurchaseOutcome::AlreadyCredited(balance) = store.credit(purchase).await? else { panic!() };
 //! assert_eq!(balance.paid.get(), 3600);
 //!
-//! assert!(store.totals(Some(&ada)).await?.is_conserved());
+//! assert!(store.totals(&ada).await?.is_conserved());
 //! # Ok(())
 //! # }
 //! ```

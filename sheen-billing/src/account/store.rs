@@ -7,7 +7,7 @@ use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
 
 use super::audit::{Audit, Drift};
-use super::ledger::{Entry, Totals};
+use super::ledger::{Entry, LedgerTotals, Totals};
 use super::refund::{HoldView, Refund, RefundOutcome};
 use super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
@@ -42,7 +42,8 @@ use super::types::{
 /// 14. **C14** A hold nobody knows is `NotFound`.
 /// 15. **C15** Days and expiries are judged by the store's clock, after any lock was waited for.
 /// 16. **C16** Of several batches each is done whole, as a batch of its own, or left undone; one
-///     whose account another step holds is left rather than waited for.
+///     whose account another step holds or is making is left rather than waited for. Unless the
+///     store remembers nothing, those on accounts it worked on last are done.
 #[async_trait]
 pub trait CreditStore: Debug + Send + Sync + 'static {
     /// Holds seconds (C1–C5, C12).
@@ -155,12 +156,17 @@ pub trait CreditReader: Debug + Send + Sync + 'static {
         limit: u32,
     ) -> Result<Vec<Entry>, StoreError>;
 
-    /// The sums of one account, or of all.
+    /// The sums of one account; none of one that was never touched.
     ///
     /// # Errors
-    /// When the store fails; `Corrupt`, too, when a sum over all accounts is past
-    /// [`Seconds::MAX`](sheen_core::seconds::Seconds::MAX), 285 million years.
-    async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError>;
+    /// When the store fails.
+    async fn totals(&self, user: &UserId) -> Result<Totals, StoreError>;
+
+    /// The sums of all accounts (R3), however large.
+    ///
+    /// # Errors
+    /// When the store fails.
+    async fn ledger_totals(&self) -> Result<LedgerTotals, StoreError>;
 }
 
 /// Releasing holds that nobody closed.

@@ -34,6 +34,12 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0004_estimate_samples.up.sql"),
             include_str!("migrations/0004_estimate_samples.down.sql"),
         ),
+        Migration::new(
+            5,
+            "groups make no account",
+            include_str!("migrations/0005_groups_make_no_account.up.sql"),
+            include_str!("migrations/0005_groups_make_no_account.down.sql"),
+        ),
     ],
 );
 

@@ -218,7 +218,7 @@ async fn g2_a_failed_batch_is_found_done_or_fails_at_once() {
             }
         }
         assert_eq!(store.sizes().len(), calls, "{fault:?}");
-        let held = store.inner.totals(None).await.unwrap().held.get();
+        let held = store.inner.ledger_totals().await.unwrap().held;
         assert_eq!(held, if fault == Fault::AnswerLost { 31 } else { 1 });
     }
 }

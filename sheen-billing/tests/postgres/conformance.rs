@@ -8,8 +8,8 @@ use sheen_billing::account::conformance::CreditHarness;
 use sheen_billing::account::{
     AccountView, Audit, Commit, CommitOutcome, CreditAudit, CreditCommand, CreditOutcome,
     CreditPolicy, CreditReader, CreditStore, CreditSweep, Drift, Entry, Extend, ExtendOutcome,
-    GrantStore, HoldView, PgCreditStore, Purchase, PurchaseOutcome, Refund, RefundOutcome, Release,
-    ReleaseOutcome, Reserve, ReserveOutcome, Totals,
+    GrantStore, HoldView, LedgerTotals, PgCreditStore, Purchase, PurchaseOutcome, Refund,
+    RefundOutcome, Release, ReleaseOutcome, Reserve, ReserveOutcome, Totals,
 };
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
@@ -146,8 +146,11 @@ impl CreditReader for Strangers {
     async fn entries(&self, user: &UserId, after: u64, n: u32) -> Result<Vec<Entry>, StoreError> {
         self.one().entries(user, after, n).await
     }
-    async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError> {
+    async fn totals(&self, user: &UserId) -> Result<Totals, StoreError> {
         self.one().totals(user).await
+    }
+    async fn ledger_totals(&self) -> Result<LedgerTotals, StoreError> {
+        self.one().ledger_totals().await
     }
 }
 
@@ -174,7 +177,7 @@ mod each_call_a_process_of_its_own {
     async fn harness(policy: CreditPolicy) -> CreditHarness {
         let world = World::new(policy).await;
         let pool = world.pool.clone();
-        harness_over(world, Arc::new(Strangers { pool, policy }))
+        harness_over(world, Arc::new(Strangers { pool, policy })).remembering_nothing()
     }
 
     sheen_billing::credit_store_conformance!(harness);

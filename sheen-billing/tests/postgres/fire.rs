@@ -239,7 +239,7 @@ async fn under_fire(grouped: bool) {
 /// once, and a repeat of everything writes nothing.
 async fn check(database: &TestDatabase, policy: CreditPolicy, done: &[(Job, Told)]) {
     let store = PgCreditStore::new(database.pool(2).await, policy);
-    let all = store.totals(None).await.unwrap();
+    let all = store.ledger_totals().await.unwrap();
     assert!(all.is_conserved(), "{all:?}");
     assert_eq!(store.verify_all(None, 100).await.unwrap().drifts, []);
 
@@ -247,7 +247,7 @@ async fn check(database: &TestDatabase, policy: CreditPolicy, done: &[(Job, Told
     let mut entries = 0;
     for n in 0..ACCOUNTS {
         let user = UserId::parse(&format!("u{n}")).unwrap();
-        let totals = store.totals(Some(&user)).await.unwrap();
+        let totals = store.totals(&user).await.unwrap();
         assert!(totals.is_conserved(), "{user}: {totals:?}");
         for entry in store.entries(&user, 0, u32::MAX).await.unwrap() {
             entries += 1;

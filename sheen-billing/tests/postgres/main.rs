@@ -4,9 +4,11 @@
 mod conformance;
 mod fire;
 mod guards;
+mod mending;
 mod midnight;
 mod model;
 mod samples;
+mod several;
 mod statements;
 mod together;
 mod within;

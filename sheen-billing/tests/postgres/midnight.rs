@@ -128,7 +128,7 @@ async fn left<S: CreditReader>(store: &S, came_back: &[Option<Seconds>]) -> Left
         .collect();
     let view = store.views(&[user()]).await.unwrap()[0];
     Left {
-        totals: store.totals(Some(&user())).await.unwrap(),
+        totals: store.totals(&user()).await.unwrap(),
         gifts: kinds
             .iter()
             .filter(|it| **it == EntryKind::DailyGift)

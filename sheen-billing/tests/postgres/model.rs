@@ -3,6 +3,7 @@
 //! one in memory, 100,000 operations of it in full.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use sheen_billing::account::{
@@ -65,6 +66,30 @@ impl Dice {
         self.command_of(user)
     }
 
+    /// Holds of a few seconds, most of them ended at once: refused only once the day's seconds are
+    /// used up.
+    fn sound_commands_of(&mut self, user: &UserId) -> Vec<CreditCommand> {
+        let mut commands = Vec::new();
+        for _ in 0..1 + self.below(6) {
+            self.1 += 1;
+            let operation = OperationId::parse(&format!("sound{}", self.1)).unwrap();
+            let seconds = Seconds::new(1 + self.below(5)).unwrap();
+            let mut reserve = Reserve::new(user.clone(), operation.clone(), seconds);
+            reserve.ttl = Duration::from_secs([60, 7200][usize::from(self.below(2) == 0)]);
+            let hold = reserve.reservation_id();
+            commands.push(CreditCommand::Reserve(reserve));
+            match self.below(4) {
+                0 | 1 => {
+                    let used = Seconds::new(self.below(8)).unwrap();
+                    commands.push(CreditCommand::Commit(Commit::new(hold, operation, used)));
+                }
+                2 => commands.push(CreditCommand::Release(Release::new(hold, operation))),
+                _ => {}
+            }
+        }
+        commands
+    }
+
     fn command_of(&mut self, user: UserId) -> CreditCommand {
         self.1 += 1;
         let seconds = Seconds::new(1 + self.below(120)).unwrap();
@@ -115,6 +140,8 @@ struct Pair {
     world: World,
     memory: MemoryCreditStore,
     clock: Arc<ManualClock>,
+    /// How many batches were done together with others.
+    together: AtomicU64,
 }
 
 impl Pair {
@@ -125,6 +152,7 @@ impl Pair {
             world: World::new(policy()).await,
             memory: MemoryCreditStore::new(clock.clone(), policy(), 1_000),
             clock,
+            together: AtomicU64::new(0),
         }
     }
 
@@ -189,17 +217,25 @@ impl Pair {
             assert_eq!(got, self.one_by_one(commands).await, "{here}");
             return;
         }
-        let mut batches = Vec::new();
+        let mut batches: Vec<Vec<CreditCommand>> = Vec::new();
         for name in USERS {
             let user = UserId::parse(name).unwrap();
+            // One bad command leaves its batch to be done alone, so most have none.
+            if dice.below(4) > 0 {
+                batches.push(dice.sound_commands_of(&user));
+                continue;
+            }
             let of_user = (0..1 + dice.below(12)).map(|_| dice.command_of(user.clone()));
-            batches.push(of_user.collect::<Vec<_>>());
+            batches.push(of_user.collect());
         }
         let told = store.several(batches.clone()).await.unwrap();
         assert_eq!(told.len(), batches.len());
         for (told, batch) in told.into_iter().zip(batches) {
             let got = match told {
-                Some(outcomes) => outcomes,
+                Some(outcomes) => {
+                    self.together.fetch_add(1, Relaxed);
+                    outcomes
+                }
                 None => store.batch(batch.clone()).await.unwrap(),
             };
             assert_eq!(got, self.one_by_one(batch).await, "{here}");
@@ -238,6 +274,8 @@ async fn agree(seed: u64, operations: u64, strangers: bool) {
             pair.step(&pair.world.store, &mut dice, &here).await;
         }
     }
+    let together = pair.together.load(Relaxed);
+    assert!(together > operations / 300, "{together} in groups");
     pair.agree_in_the_end(seed).await;
 }
 

@@ -14,7 +14,7 @@ use sqlx::{AssertSqlSafe, Connection, Executor, SqlSafeStr};
 use super::World;
 
 /// A world whose server counts statements, and a store that has read its clock once.
-async fn counted() -> World {
+pub(super) async fn counted() -> World {
     let world = World::new(CreditPolicy::default()).await;
     // A server of one's own needs shared_preload_libraries = 'pg_stat_statements'.
     world.run("CREATE EXTENSION pg_stat_statements").await;
@@ -24,7 +24,7 @@ async fn counted() -> World {
 }
 
 /// Statements since the last count, whoever sent them. Nested ones are part of their step.
-async fn count(world: &World) -> i64 {
+pub(super) async fn count(world: &World) -> i64 {
     let mut connection = world.database.connection().await;
     let counted = sqlx::query_scalar(
         "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
@@ -165,28 +165,6 @@ async fn wal(world: &World, since: &mut String) -> i64 {
     .unwrap();
     *since = now;
     bytes
-}
-
-/// Batches on accounts that are known are done together, all of them.
-#[tokio::test]
-async fn several_accounts_are_one_statement() {
-    let world = counted().await;
-    let names: Vec<String> = (0..8).map(|n| format!("user{n}")).collect();
-    for name in &names {
-        world.store.reserve(wish(name, "op", 1)).await.unwrap();
-    }
-    count(&world).await;
-    let batch = |name: &String| -> Vec<_> {
-        let reserve = |n| CreditCommand::Reserve(wish(name, &format!("op{n}"), 1));
-        (0..3).map(reserve).collect()
-    };
-    let batches = names.iter().map(batch).collect();
-    let told = world.store.several(batches).await.unwrap();
-    assert!(
-        told.iter()
-            .all(|it| it.as_ref().is_some_and(|it| it.len() == 3))
-    );
-    assert_eq!(count(&world).await, 1);
 }
 
 /// Log written per step. Other tests write to the same server at the same time, so the least of

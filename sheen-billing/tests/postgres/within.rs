@@ -33,7 +33,7 @@ async fn a_rollback_leaves_nothing_of_any_step() {
     let world = World::new(CreditPolicy::default()).await;
     let store = &world.store;
     store.reserve(wish("first", 60)).await.unwrap();
-    let before = store.totals(None).await.unwrap();
+    let before = store.ledger_totals().await.unwrap();
 
     let mut step = world.pool.begin().await.unwrap();
     let held = store.reserve_in(&mut step, wish("second", 30)).await;
@@ -50,10 +50,10 @@ async fn a_rollback_leaves_nothing_of_any_step() {
     let back = store.release_in(&mut step, release).await.unwrap();
     assert!(matches!(back, ReleaseOutcome::Released(_)));
     // Nobody else sees any of it.
-    assert_eq!(store.totals(None).await.unwrap(), before);
+    assert_eq!(store.ledger_totals().await.unwrap(), before);
     step.rollback().await.unwrap();
 
-    assert_eq!(store.totals(None).await.unwrap(), before);
+    assert_eq!(store.ledger_totals().await.unwrap(), before);
     let held = store.reserve(wish("second", 30)).await.unwrap();
     assert!(matches!(held, ReserveOutcome::Reserved(_)), "{held:?}");
     let charged = store.commit(commit("first", 40)).await.unwrap();

@@ -49,10 +49,10 @@ async fn second_start_writes_nothing(bound: impl FnOnce(&mut MemoryConfig)) {
     let worker = rooms.worker(Vec::new());
     let first = start(&worker, "p1").await.unwrap();
     assert!(matches!(first, AdmitOutcome::Admitted(..)));
-    let before = rooms.credits.totals(None).await.unwrap();
+    let before = rooms.credits.ledger_totals().await.unwrap();
     let refused = start(&worker, "p2").await.unwrap_err();
     assert_eq!(refused.kind, StoreErrorKind::Full);
-    assert_eq!(rooms.credits.totals(None).await.unwrap(), before);
+    assert_eq!(rooms.credits.ledger_totals().await.unwrap(), before);
     assert_eq!(rooms.builds.lock().queued(), 1);
     assert_eq!(rooms.log.lock().streams(), 1);
     let project = ProjectId::parse("p2").unwrap();

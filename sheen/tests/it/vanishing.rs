@@ -10,7 +10,8 @@ use std::time::Duration;
 use sheen::admission::{Admitted, KeyedCall};
 use sheen::worker::{Start, Worker};
 use sheen_billing::account::{
-    Commit, CreditReader, CreditStore, CreditSweep, GrantStore, Purchase, Release, Reserve,
+    Commit, CreditReader, CreditStore, CreditSweep, GrantStore, LedgerTotals, Purchase, Release,
+    Reserve,
 };
 use sheen_core::build::{BuildInput, BuildKind, BuildReader, Ending, FailureReason};
 use sheen_core::files::FileSet;
@@ -234,42 +235,21 @@ impl World {
     }
 
     async fn conserved(&self) {
-        let mut sums = [0; 5];
+        let mut sums = LedgerTotals::default();
         for user in ["u0", "u1", "u2"] {
             let user = UserId::parse(user).unwrap();
-            let totals = vanish_after(10, self.rooms.credits.totals(Some(&user)))
+            let totals = vanish_after(10, self.rooms.credits.totals(&user))
                 .await
                 .unwrap()
                 .unwrap();
-            let parts = [
-                totals.granted,
-                totals.available,
-                totals.held,
-                totals.charged,
-                totals.breakage,
-            ]
-            .map(Seconds::get);
-            assert_eq!(
-                parts[0],
-                parts[1..].iter().sum::<u64>(),
-                "{user}: {totals:?}"
-            );
-            for (sum, part) in sums.iter_mut().zip(parts) {
-                *sum += part;
-            }
+            assert!(totals.is_conserved(), "{user}: {totals:?}");
+            sums += &totals;
         }
-        let all = vanish_after(10, self.rooms.credits.totals(None))
+        let all = vanish_after(10, self.rooms.credits.ledger_totals())
             .await
             .unwrap()
             .unwrap();
-        let all = [
-            all.granted,
-            all.available,
-            all.held,
-            all.charged,
-            all.breakage,
-        ];
-        assert_eq!(all.map(Seconds::get), sums);
+        assert_eq!(all, sums);
     }
 
     /// Once every deadline has passed and the sweeps have run, no build is active and no second is
@@ -278,8 +258,8 @@ impl World {
         self.rooms.clock.advance(Duration::from_secs(2 * 24 * 3600));
         while self.worker.sweep(100).await.unwrap() > 0 {}
         while self.rooms.credits.expire(100).await.unwrap() > 0 {}
-        let totals = self.rooms.credits.totals(None).await.unwrap();
-        assert_eq!(totals.held, Seconds::ZERO);
+        let totals = self.rooms.credits.ledger_totals().await.unwrap();
+        assert_eq!(totals.held, 0);
         assert_eq!(self.rooms.builds.lock().queued(), 0);
         assert_eq!(self.rooms.builds.lock().building(), 0);
     }

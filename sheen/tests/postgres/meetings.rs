@@ -43,8 +43,8 @@ async fn b1_starts_of_one_project_by_three_processes_are_one_build() {
             assert_eq!(*active, admitted[0]);
         }
     }
-    let totals = world.rooms.credits.totals(None).await.unwrap();
-    assert_eq!(totals.held.get(), 10);
+    let totals = world.rooms.credits.ledger_totals().await.unwrap();
+    assert_eq!(totals.held, 10);
     let answers = "SELECT count(*) FROM sheen.idempotency";
     assert_eq!(world.count(answers).await, 1);
 }
@@ -130,12 +130,9 @@ async fn lives_of_builds_beside_the_credit_routes_do_not_deadlock() {
         }
     });
     join_all(lanes).await;
-    let totals = world.rooms.credits.totals(None).await.unwrap();
-    let all = u64::try_from(LANES * EACH).unwrap();
-    assert_eq!(
-        (totals.charged.get(), totals.held.get()),
-        (5 * all, 3 * all)
-    );
+    let totals = world.rooms.credits.ledger_totals().await.unwrap();
+    let all = u128::try_from(LANES * EACH).unwrap();
+    assert_eq!((totals.charged, totals.held), (5 * all, 3 * all));
     let ended = "SELECT count(*) FROM sheen.builds WHERE status = 'deployed'";
     assert_eq!(world.count(ended).await, i64::try_from(all).unwrap());
 }

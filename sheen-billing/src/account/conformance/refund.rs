@@ -57,6 +57,17 @@ pub async fn g4_a_refund_gives_back_or_takes_back(
     let count = |kind| entries.iter().filter(|it| it.kind == kind).count();
     assert_eq!(count(EntryKind::Refund), 4, "two buckets twice");
     assert_eq!(count(EntryKind::Reversal), 2);
+    // What a refund of a charge gives back is granted anew; what it is of stays charged.
+    let totals = harness.totals("ada").await;
+    let (gifts, bonus, bought, given_back) = (2 * 100, 50, 70, 120);
+    assert_eq!(totals.granted, secs(gifts + bonus + bought + given_back));
+    assert_eq!(
+        (totals.charged, totals.breakage),
+        (secs(200), secs(20 + 70))
+    );
+    let of = |it: &&Entry| it.kind == EntryKind::Refund;
+    let refunds = entries.iter().filter(of).map(|it| it.seconds.get());
+    assert_eq!(refunds.sum::<u64>(), u64::from(given_back));
     harness.check_books(&["ada"]).await;
 }
 

@@ -108,48 +108,61 @@ pub async fn c11_a_batch_is_its_commands_in_order(
     assert_eq!(batched.store.batch(Vec::new()).await.unwrap(), []);
 }
 
+/// Reserves of two holds, and the ends of the two that the round before made.
+fn steps_of(name: &str, round: u32) -> Vec<CreditCommand> {
+    let of = |kind: &str, round: u32| {
+        let operation = op(&format!("{kind}{round}"));
+        Reserve::new(user(name), operation, secs(3 + round))
+    };
+    let mut steps = vec![
+        CreditCommand::Reserve(of("paid", round)),
+        CreditCommand::Reserve(of("back", round)),
+    ];
+    if let Some(before) = round.checked_sub(1) {
+        let (paid, back) = (of("paid", before), of("back", before));
+        let used = Commit::new(paid.reservation_id(), op(&format!("c{round}")), secs(round));
+        let given = Release::new(back.reservation_id(), op(&format!("r{round}")));
+        let longer = Extend::new(
+            of("paid", round).reservation_id(),
+            Duration::from_secs(9000),
+        );
+        steps.push(CreditCommand::Commit(used));
+        steps.push(CreditCommand::Release(given));
+        steps.push(CreditCommand::Extend(longer));
+    }
+    steps
+}
+
 /// C16.
 pub async fn c16_each_of_several_batches_is_done_whole_or_left(
     new: impl AsyncFn(CreditPolicy) -> CreditHarness,
 ) {
     let (together, single) = (new(capped()).await, new(capped()).await);
-    let mut dice = Dice(16);
     for round in 0..8 {
-        let mut batches: Vec<Vec<CreditCommand>> = vec![Vec::new(); NAMES.len()];
-        for command in commands(&mut dice, 30) {
-            let at = NAMES.iter().position(|name| {
-                let of = |operation: u32| {
-                    Reserve::new(user(name), op(&format!("op{operation}")), secs(1))
+        // Each twice: the second time it is a repeat, which writes nothing.
+        for repeat in [false, true] {
+            let batches: Vec<_> = NAMES.iter().map(|name| steps_of(name, round)).collect();
+            let told = together.store.several(batches.clone()).await.unwrap();
+            assert_eq!(told.len(), batches.len());
+            for (told, batch) in told.into_iter().zip(batches) {
+                // A repeat may need to be looked up.
+                let must = together.remembers && round > 0 && !repeat;
+                assert!(told.is_some() || !must, "round {round}: {batch:?}");
+                let outcomes = match told {
+                    Some(outcomes) => outcomes,
+                    // Left whole: done by itself, as if it had not been tried.
+                    None => together.store.batch(batch.clone()).await.unwrap(),
                 };
-                match &command {
-                    CreditCommand::Reserve(it) => it.user == user(name),
-                    CreditCommand::Commit(Commit { reservation, .. })
-                    | CreditCommand::Release(Release { reservation, .. })
-                    | CreditCommand::Extend(Extend { reservation, .. }) => {
-                        (0..40).any(|n| of(n).reservation_id() == *reservation)
-                    }
+                let outcomes: Vec<_> = outcomes.into_iter().map(timeless).collect();
+                let mut wanted = Vec::new();
+                for command in batch {
+                    wanted.push(timeless(run(&*single.store, command).await));
                 }
-            });
-            batches[at.unwrap()].push(command);
-        }
-        let told = together.store.several(batches.clone()).await.unwrap();
-        assert_eq!(told.len(), batches.len());
-        for (told, batch) in told.into_iter().zip(batches) {
-            let outcomes = match told {
-                Some(outcomes) => outcomes,
-                // Left whole: done by itself, as if it had not been tried.
-                None => together.store.batch(batch.clone()).await.unwrap(),
-            };
-            let outcomes: Vec<_> = outcomes.into_iter().map(timeless).collect();
-            let mut wanted = Vec::new();
-            for command in batch {
-                wanted.push(timeless(run(&*single.store, command).await));
+                assert_eq!(outcomes, wanted, "round {round}");
             }
-            assert_eq!(outcomes, wanted, "round {round}");
         }
-        let pace = [600, 43_200, 90_000][dice.below(3) as usize];
-        together.forward(pace).await;
-        single.forward(pace).await;
+        together.forward(600).await;
+        single.forward(600).await;
     }
     for name in NAMES {
         assert_eq!(together.totals(name).await, single.totals(name).await);
@@ -182,6 +195,6 @@ pub async fn c13_nothing_is_lost_and_nothing_made(
         }
     }
     harness.check_books(&NAMES).await;
-    let all = harness.reader.totals(None).await.unwrap();
-    assert!(!all.charged.is_zero() && !all.breakage.is_zero(), "{all:?}");
+    let all = harness.reader.ledger_totals().await.unwrap();
+    assert!(all.charged > 0 && all.breakage > 0, "{all:?}");
 }

@@ -12,7 +12,7 @@ use sheen_core::time::Clock;
 
 pub use self::state::CreditState;
 use super::audit::{Audit, Drift};
-use super::ledger::{CreditPolicy, Entry, Totals};
+use super::ledger::{CreditPolicy, Entry, LedgerTotals, Totals};
 use super::refund::{HoldView, Refund, RefundOutcome};
 use super::store::{CreditAudit, CreditReader, CreditStore, CreditSweep, GrantStore};
 use super::types::{
@@ -149,8 +149,12 @@ impl CreditReader for MemoryCreditStore {
         Ok(entries.take(limit).cloned().collect())
     }
 
-    async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError> {
+    async fn totals(&self, user: &UserId) -> Result<Totals, StoreError> {
         self.lock().totals(user)
+    }
+
+    async fn ledger_totals(&self) -> Result<LedgerTotals, StoreError> {
+        self.lock().ledger_totals()
     }
 }
 

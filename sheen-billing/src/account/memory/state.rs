@@ -8,7 +8,7 @@ use sheen_core::id::{PaymentId, ReservationId, UserId};
 use sheen_core::time::Timestamp;
 
 use super::super::decide::{self, Account, Change, DecideError, Decision, HoldState, Payment};
-use super::super::ledger::{CreditPolicy, Entry, Totals};
+use super::super::ledger::{CreditPolicy, Entry, LedgerTotals, Totals};
 use super::super::refund::{HoldView, Refund, RefundOf, RefundOutcome};
 use super::super::types::{
     AccountView, Commit, CommitOutcome, CreditCommand, CreditOutcome, Extend, ExtendOutcome,
@@ -278,25 +278,28 @@ impl CreditState {
             .unwrap_or_default()
     }
 
-    /// The sums of one account or of all, as written: what time alone did since is not in them.
+    /// The sums of an account as written: what time alone did since is not in them.
     ///
     /// # Errors
-    /// When the sums of all accounts are out of range.
-    pub fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError> {
-        let sum = |account: &Account| account.head().buckets.sum();
-        let totals = match user {
-            Some(user) => match self.ledgers.get(user) {
-                Some(ledger) => sum(&ledger.account),
-                None => Some(Totals::default()),
-            },
-            None => self
-                .ledgers
-                .values()
-                .try_fold(Totals::default(), |all, ledger| {
-                    all.checked_add(&sum(&ledger.account)?)
-                }),
-        };
-        totals.ok_or_else(|| DecideError::Corrupt.into())
+    /// When they are out of range.
+    pub fn totals(&self, user: &UserId) -> Result<Totals, StoreError> {
+        let sums = self.ledgers.get(user).map(|ledger| &ledger.account);
+        let sums = sums.map_or(Some(Totals::default()), |account| {
+            account.head().buckets.sum()
+        });
+        sums.ok_or_else(|| DecideError::Corrupt.into())
+    }
+
+    /// The sums of all accounts.
+    ///
+    /// # Errors
+    /// When those of one are out of range.
+    pub fn ledger_totals(&self) -> Result<LedgerTotals, StoreError> {
+        let mut all = LedgerTotals::default();
+        for account in self.accounts() {
+            all += &account.head().buckets.sum().ok_or(DecideError::Corrupt)?;
+        }
+        Ok(all)
     }
 
     /// Every account, in the order of user ids.

@@ -11,7 +11,8 @@
 //!    then once with the account's row locked.
 //! 4. Steps of one process on one account queue in memory, so they never miss one another.
 //! 5. A batch is one statement for each account in it. Several batches, each on an account of its
-//!    own, are one statement together, which passes by what another session holds.
+//!    own, are one statement together, which passes by what another session holds, and what is not
+//!    there yet: to make an account waits for who is making the same.
 //! 6. In a caller's own transaction (`reserve_in`, `commit_in`, `release_in`, `extend_in`) a step
 //!    locks and loads, decides, writes; nothing is remembered of it.
 //! 7. No lock but the account's row is waited for before it, and who holds several has waited for

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use sheen_core::error::StoreError;
 use sheen_core::id::{ReservationId, UserId};
 use sheen_core::postgres::{row, rows, step_error};
+use sheen_core::seconds::Seconds;
 use sheen_core::time::Timestamp;
 use sqlx::Row;
 use sqlx::postgres::PgRow;
@@ -16,7 +17,7 @@ use super::rows::{
 };
 use super::step::Loaded;
 use crate::account::decide;
-use crate::account::ledger::{Entry, Totals};
+use crate::account::ledger::{Entry, LedgerTotals, Totals};
 use crate::account::refund::HoldView;
 use crate::account::store::CreditReader;
 use crate::account::types::{AccountView, Bucket};
@@ -40,6 +41,26 @@ impl PgCreditStore {
             );
         }
         Ok(())
+    }
+
+    /// The sums of one account, or of all. The server sums up in a type without bounds.
+    async fn sums(&self, user: Option<&UserId>) -> Result<LedgerTotals, StoreError> {
+        let summed = row(&self.pool, || {
+            sqlx::query(include_str!("sql/totals.sql")).bind(user.map(UserId::as_str))
+        })
+        .await?
+        .ok_or_else(|| corrupt("no row for totals"))?;
+        let sum = |column: &str| {
+            let text: &str = summed.try_get(column).map_err(step_error)?;
+            text.parse().map_err(corrupt)
+        };
+        Ok(LedgerTotals {
+            granted: sum("granted")?,
+            available: sum("available")?,
+            held: sum("held")?,
+            charged: sum("charged")?,
+            breakage: sum("breakage")?,
+        })
     }
 }
 
@@ -120,22 +141,22 @@ impl CreditReader for PgCreditStore {
         found.iter().map(|row| entry(user, row)).collect()
     }
 
-    async fn totals(&self, user: Option<&UserId>) -> Result<Totals, StoreError> {
-        let summed = row(&self.pool, || {
-            sqlx::query(include_str!("sql/totals.sql")).bind(user.map(UserId::as_str))
-        })
-        .await?
-        .ok_or_else(|| corrupt("no row for totals"))?;
-        let sum = |column: &str| {
-            let text: &str = summed.try_get(column).map_err(step_error)?;
-            seconds(text.parse().map_err(corrupt)?)
+    async fn totals(&self, user: &UserId) -> Result<Totals, StoreError> {
+        let sums = self.sums(Some(user)).await?;
+        let seconds = |sum: u128| {
+            let sum = u64::try_from(sum).map_err(corrupt)?;
+            Seconds::new(sum).map_err(corrupt)
         };
         Ok(Totals {
-            granted: sum("granted")?,
-            available: sum("available")?,
-            held: sum("held")?,
-            charged: sum("charged")?,
-            breakage: sum("breakage")?,
+            granted: seconds(sums.granted)?,
+            available: seconds(sums.available)?,
+            held: seconds(sums.held)?,
+            charged: seconds(sums.charged)?,
+            breakage: seconds(sums.breakage)?,
         })
+    }
+
+    async fn ledger_totals(&self) -> Result<LedgerTotals, StoreError> {
+        self.sums(None).await
     }
 }

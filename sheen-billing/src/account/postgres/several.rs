@@ -63,11 +63,7 @@ impl PgCreditStore {
         // Lost until there is an answer: whoever drops this midway leaves it so.
         let account = match std::mem::replace(&mut *known, Known::Lost) {
             Known::As(account) => *account,
-            // It may be without a row, and who makes it waits for anybody who is making it.
-            Known::Unseen => {
-                *known = Known::Unseen;
-                return None;
-            }
+            Known::Unseen => Account::untouched(user.clone()),
             Known::Lost => return None,
         };
         if !knows_holds(&account, &commands) {
@@ -134,6 +130,8 @@ impl PgCreditStore {
                     told[index] = outcomes.collect();
                 }
                 Applied::Miss(loaded) => *known = remembered(loaded.account()?),
+                // It is made by a step of its own, which takes it for a new one too.
+                Applied::Busy if decided.session.version == 0 => *known = Known::Unseen,
                 Applied::Busy => {}
             }
         }

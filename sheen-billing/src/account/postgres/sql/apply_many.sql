@@ -1,4 +1,4 @@
-SELECT sheen.credit_apply_many_v2(
+SELECT sheen.credit_apply_many_v3(
     p_users => $1,
     p_heads => $2,
     p_counts => $3,

@@ -1,7 +1,7 @@
 //! Admitting and reserving: C1–C4, C11 and C12.
 
 use futures_util::future::join_all;
-use sheen_billing::account::{Commit, CommitOutcome, Reserve, ReserveOutcome, Totals};
+use sheen_billing::account::{Commit, CommitOutcome, LedgerTotals, Reserve, ReserveOutcome};
 use sheen_core::build::FinishOutcome;
 use sheen_core::files::{FilePath, FileSet};
 use sheen_core::id::OperationId;
@@ -31,7 +31,7 @@ pub async fn c01_an_admission_makes_build_hold_stream_and_answer_together(h: Adm
     let holder = h.accounts.holder(&hold.id).await.expect("works");
     assert_eq!(holder, Some(user("u1")));
     assert_eq!(h.available("u1").await, u64::from(GIFT) - 40);
-    assert_eq!(h.totals().await.held.get(), 40);
+    assert_eq!(h.totals().await.held, 40);
     let events = h.events("b1").await;
     assert_eq!(kinds(&events), ["build_queued"]);
     assert_eq!(events[0].seq, 1);
@@ -144,7 +144,7 @@ pub async fn c03_equal_calls_at_once_are_admitted_once(h: AdmissionHarness) {
     }
     assert_eq!(admitted, 1);
     assert!(bodies.iter().all(|body| *body == bodies[0]));
-    assert_eq!(h.totals().await.held.get(), 40);
+    assert_eq!(h.totals().await.held, 40);
     let mut other = admit("b99", "u1", "p2");
     other.call = Some(call("u1", "k1", "/other"));
     assert!(matches!(h.admitted(other).await, AdmitOutcome::KeyReused));
@@ -161,7 +161,7 @@ pub async fn c04_a_refused_admission_leaves_everything_as_it_was(h: AdmissionHar
     assert_eq!(h.builds.owner(&project("p1")).await.expect("works"), None);
     assert_eq!(h.builds.get(&id("b1")).await.expect("works"), None);
     assert!(h.events("b1").await.is_empty());
-    assert_eq!(h.totals().await, Totals::default());
+    assert_eq!(h.totals().await, LedgerTotals::default());
     let call = start.call.clone().expect("a call");
     let looked = h
         .idempotency
@@ -219,7 +219,7 @@ pub async fn c11_a_reserve_for_a_project_claims_it_if_it_goes_through(h: Admissi
         panic!("{again:?}")
     };
     assert_eq!(again, done);
-    assert_eq!(h.totals().await.held.get(), 10);
+    assert_eq!(h.totals().await.held, 10);
 }
 
 pub async fn c12_repeats_change_nothing_further(h: AdmissionHarness) {

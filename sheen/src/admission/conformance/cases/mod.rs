@@ -11,7 +11,7 @@ mod runs;
 pub use admits::*;
 pub use runs::*;
 
-use sheen_billing::account::{Purchase, Totals};
+use sheen_billing::account::{LedgerTotals, Purchase};
 use sheen_core::build::{Authority, Claimed, Ending, FailureReason, Finish};
 use sheen_core::id::{BuildId, PaymentId};
 use sheen_core::seconds::Seconds;
@@ -50,18 +50,10 @@ impl AdmissionHarness {
         views[0].balance.total.get()
     }
 
-    pub(crate) async fn totals(&self) -> Totals {
-        let totals = self.accounts.totals(None).await.expect("the store works");
-        let sum = [
-            totals.available,
-            totals.held,
-            totals.charged,
-            totals.breakage,
-        ]
-        .iter()
-        .map(|seconds| seconds.get())
-        .sum::<u64>();
-        assert_eq!(totals.granted.get(), sum, "seconds are conserved");
+    pub(crate) async fn totals(&self) -> LedgerTotals {
+        let totals = self.accounts.ledger_totals().await;
+        let totals = totals.expect("the store works");
+        assert!(totals.is_conserved(), "{totals:?}");
         totals
     }
 

@@ -1,0 +1,1 @@
+DROP FUNCTION sheen.credit_apply_many_v3;
