@@ -82,7 +82,7 @@ pub trait Listener: Debug + Send + 'static {
 }
 
 impl dyn Listener {
-    /// Completes as [`poll_rung`](Self::poll_rung) does. Given up half-way, no ring is lost.
+    /// Completes as [`poll_rung`](Listener::poll_rung) does. Given up half-way, no ring is lost.
     pub async fn rung(&mut self) {
         poll_fn(|cx| self.poll_rung(cx)).await;
     }
