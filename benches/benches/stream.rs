@@ -1,13 +1,16 @@
 //! Streams over HTTP (docs/performance.md, rows 11 and 13): events to 1,000 viewers as fast as they
 //! go, how late they are at 5,000 viewers and ten a second, and catching up from memory; beside
-//! axum's own `Sse` over a broadcast channel and a loop that writes finished frames. The server has
-//! one core, the viewers the other. Not criterion's kind of benchmark.
+//! axum's own `Sse` over a broadcast channel and a loop that writes finished frames, and, where they
+//! are installed, nginx with nchan and better-sse on Node, which get each event as a POST. The server
+//! has one core, the viewers the other. Not criterion's kind of benchmark.
 //!
 //! `cargo bench -p benches --bench stream` prints medians of several rounds, contestants taking
 //! turns; `SHEEN_BENCH_ROUNDS` (3) says how many.
 
 #[path = "http/contestant.rs"]
 mod contestant;
+#[path = "http/outside.rs"]
+mod outside;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/world.rs"]
@@ -196,14 +199,14 @@ fn raise_file_limit() {
 }
 
 /// The median of `rounds` of each contestant, who take turns.
-fn compare(rounds: usize, figure: Figure<'_>, measure: impl Fn(Way) -> f64) {
-    let mut values = Way::ALL.map(|_| Vec::new());
+fn compare(ways: &[Way], rounds: usize, figure: Figure<'_>, measure: impl Fn(Way) -> f64) {
+    let mut values = vec![Vec::new(); ways.len()];
     for _ in 0..rounds {
-        for (way, values) in Way::ALL.into_iter().zip(&mut values) {
-            values.push(measure(way));
+        for (way, values) in ways.iter().zip(&mut values) {
+            values.push(measure(*way));
         }
     }
-    for (way, values) in Way::ALL.into_iter().zip(&values) {
+    for (way, values) in ways.iter().zip(&values) {
         Figure {
             series: way.series(),
             value: median(values),
@@ -215,6 +218,7 @@ fn compare(rounds: usize, figure: Figure<'_>, measure: impl Fn(Way) -> f64) {
 
 fn main() {
     raise_file_limit();
+    let ways = Way::all();
     let rounds = std::env::var("SHEEN_BENCH_ROUNDS").ok();
     let rounds = rounds.and_then(|it| it.parse().ok()).unwrap_or(3_usize);
     let blank = Figure {
@@ -232,7 +236,7 @@ fn main() {
             at: viewers as u64,
             ..blank
         };
-        compare(rounds, figure, |way| fan_out(way, viewers, events));
+        compare(&ways, rounds, figure, |way| fan_out(way, viewers, events));
     }
     let figure = Figure {
         work: "lateness at ten events a second, p99",
@@ -241,7 +245,8 @@ fn main() {
         at: WATCHED as u64,
         ..blank
     };
-    compare(rounds, figure, lateness);
+    compare(&ways, rounds, figure, lateness);
+    let remember: Vec<_> = ways.into_iter().filter(|way| way.remembers()).collect();
     for events in CATCH_UP {
         let figure = Figure {
             work: "catching up from memory",
@@ -249,6 +254,6 @@ fn main() {
             at: events,
             ..blank
         };
-        compare(rounds, figure, |way| catch_up(way, events));
+        compare(&remember, rounds, figure, |way| catch_up(way, events));
     }
 }

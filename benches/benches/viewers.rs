@@ -1,11 +1,14 @@
 //! The memory of a viewer who waits (docs/performance.md, row 12): bytes allocated in the server's
 //! process for each open stream over HTTP, connection and all, beside axum's own `Sse` and a bare
-//! socket. The viewers are sockets without a byte of their own on the heap.
+//! socket; and beside what the processes of nchan and better-sse grow by, where they are installed.
+//! The viewers are sockets without a byte of their own on the heap.
 //!
 //! `cargo bench -p benches --bench viewers`. What it counts is exact to a few bytes: one round.
 
 #[path = "http/contestant.rs"]
 mod contestant;
+#[path = "http/outside.rs"]
+mod outside;
 #[path = "http/server.rs"]
 mod server;
 #[path = "http/world.rs"]
@@ -21,6 +24,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
 use contestant::{Contestant, LINES, Way};
+use outside::Outside;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -69,8 +73,10 @@ fn idle(way: Way, count: usize) -> f64 {
     let mut sockets = Vec::with_capacity(count + 10);
     sockets.extend((0..10).map(|_| open(&contestant, way)));
     let region = Region::new(ALLOCATOR);
+    let before = contestant.outside.as_ref().map(Outside::resident);
     sockets.extend((0..count).map(|_| open(&contestant, way)));
     let change = region.change();
+    let after = contestant.outside.as_ref().map(Outside::resident);
     // Each of them is still there.
     server.block_on(contestant.publish(1, "awake"));
     for socket in &mut sockets {
@@ -79,9 +85,12 @@ fn idle(way: Way, count: usize) -> f64 {
     drop(sockets);
     // What this server frees must not count as the next one's.
     server.shutdown_timeout(Duration::from_secs(30));
-    let bytes = change
-        .bytes_allocated
-        .saturating_sub(change.bytes_deallocated);
+    let bytes = match (before, after) {
+        (Some(before), Some(after)) => usize::try_from(after.saturating_sub(before)).expect("RAM"),
+        _ => change
+            .bytes_allocated
+            .saturating_sub(change.bytes_deallocated),
+    };
     let per = |bytes: usize| f64::from(u32::try_from(bytes).expect("below 4 GiB"));
     per(bytes) / per(count)
 }
@@ -94,8 +103,9 @@ fn main() {
     };
     // Both ends of each connection are this process's.
     setrlimit(Resource::Nofile, limit).expect("as many as are allowed");
+    let ways = Way::all();
     for count in VIEWERS {
-        for way in Way::ALL {
+        for way in ways.iter().copied() {
             Figure {
                 work: "memory of a viewer who waits",
                 unit: "bytes",

@@ -246,6 +246,32 @@ const PROOFS: &[Proof] = &[
         ]],
     },
     Proof {
+        name: "pollers",
+        about: "500 people who poll builds of 30 s on five workers and one PostgreSQL see each event \
+                and poll at most five times a minute; how long answers take is told",
+        commands: &[
+            &[
+                "build",
+                "--release",
+                "-p",
+                "examples",
+                "--example",
+                "worker",
+            ],
+            &[
+                "test",
+                "--release",
+                "-p",
+                "examples",
+                "--test",
+                "it",
+                "pollers::",
+                "--",
+                "--nocapture",
+            ],
+        ],
+    },
+    Proof {
         name: "nginx",
         about: "nginx with buffering and gzip on holds no event of a stream back",
         commands: &[

@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::{Mutex, broadcast};
 
+use crate::outside::{Outside, Poster};
 use crate::{server, world};
 
 /// Lines of one event's frame: `id`, `event`, `data` and an empty one.
@@ -36,16 +37,44 @@ pub(crate) enum Way {
     Raw,
     Axum,
     Sheen,
+    Nchan,
+    BetterSse,
 }
 
 impl Way {
-    pub(crate) const ALL: [Self; 3] = [Self::Raw, Self::Axum, Self::Sheen];
+    /// Who can be measured here; says who is left out, and why.
+    pub(crate) fn all() -> Vec<Self> {
+        let mut all = vec![Self::Raw, Self::Axum, Self::Sheen];
+        for way in [Self::Nchan, Self::BetterSse] {
+            match way.outside() {
+                Some(Err(why)) => eprintln!("{} is left out: {why}", way.series()),
+                _ => all.push(way),
+            }
+        }
+        all
+    }
+
+    fn outside(self) -> Option<Result<Outside, String>> {
+        match self {
+            Self::Nchan => Some(Outside::nchan()),
+            Self::BetterSse => Some(Outside::better_sse()),
+            Self::Raw | Self::Axum | Self::Sheen => None,
+        }
+    }
+
+    /// Whether it has events for who comes later.
+    #[allow(dead_code, reason = "one benchmark asks")]
+    pub(crate) const fn remembers(self) -> bool {
+        !matches!(self, Self::BetterSse)
+    }
 
     pub(crate) const fn series(self) -> &'static str {
         match self {
             Self::Raw => "floor: a raw write loop",
             Self::Axum => "axum's Sse over broadcast",
             Self::Sheen => "sheen",
+            Self::Nchan => "nchan",
+            Self::BetterSse => "better-sse",
         }
     }
 
@@ -55,6 +84,8 @@ impl Way {
             Self::Raw | Self::Axum => 0,
             // `connection` and `caught_up`, three each.
             Self::Sheen => 6,
+            // nchan says hi, better-sse how long to wait before coming again.
+            Self::Nchan | Self::BetterSse => 2,
         }
     }
 }
@@ -66,11 +97,14 @@ pub(crate) struct Contestant {
     /// What opens the stream.
     pub(crate) request: String,
     publisher: Publisher,
+    /// Its process, when it is not this one.
+    pub(crate) outside: Option<Outside>,
 }
 
 #[derive(Debug)]
 enum Publisher {
     Raw(Sockets),
+    Outside(Mutex<Poster>),
     Axum(broadcast::Sender<Arc<(String, String)>>),
     Sheen(Arc<MemoryEventLog>, Arc<MemoryWake>),
 }
@@ -85,6 +119,10 @@ impl Contestant {
             Way::Raw => raw(server, history, &message),
             Way::Axum => axums(server, history, &message),
             Way::Sheen => sheens(server, history, &message),
+            Way::Nchan | Way::BetterSse => {
+                let outside = way.outside().expect("a server");
+                strangers(outside.expect("it started before"), history, &message)
+            }
         }
     }
 
@@ -97,6 +135,7 @@ impl Contestant {
                     socket.write_all(frame.as_bytes()).await.expect("a viewer");
                 }
             }
+            Publisher::Outside(poster) => poster.lock().await.post(&data(seq, message)),
             Publisher::Axum(channel) => {
                 let event = Arc::new((seq.to_string(), data(seq, message)));
                 channel.send(event).expect("viewers");
@@ -161,6 +200,20 @@ fn sheens(server: &Runtime, history: u64, message: &str) -> Contestant {
             token.expose()
         )),
         publisher: Publisher::Sheen(rooms.log, rooms.wake),
+        outside: None,
+    }
+}
+
+fn strangers(outside: Outside, history: u64, message: &str) -> Contestant {
+    let mut poster = Poster::to(&outside);
+    for seq in 1..=history {
+        poster.post(&data(seq, message));
+    }
+    Contestant {
+        address: outside.address,
+        request: head("/stream"),
+        publisher: Publisher::Outside(Mutex::new(poster)),
+        outside: Some(outside),
     }
 }
 
@@ -203,6 +256,7 @@ fn axums(server: &Runtime, history: u64, message: &str) -> Contestant {
         address: server::serve(server, router),
         request: head("/stream"),
         publisher: Publisher::Axum(channel),
+        outside: None,
     }
 }
 
@@ -235,5 +289,6 @@ fn raw(server: &Runtime, history: u64, message: &str) -> Contestant {
         address,
         request: head("/"),
         publisher: Publisher::Raw(sockets),
+        outside: None,
     }
 }

@@ -8,6 +8,7 @@ mod drive;
 mod interop;
 mod multi_process;
 mod old_readers;
+mod pollers;
 mod retain;
 mod shutdown;
 mod starts;

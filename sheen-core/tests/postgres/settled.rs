@@ -151,7 +151,7 @@ async fn a_crash_between_telling_and_saying_so_tells_again() {
     ended(&world, 1..2).await;
     let ear = Ear::of(Manner::Hears);
     let dead = process(&world).await;
-    let due = dead.lease(&mail, &worker(), 1).await.unwrap();
+    let due = dead.lease(&mail, &worker(), 1).await.unwrap().deliveries;
     ear.settled(&due[0]).await.unwrap();
 
     let other = courier(&process(&world).await, &mail, &ear, 2);
@@ -163,6 +163,28 @@ async fn a_crash_between_telling_and_saying_so_tells_again() {
     assert_eq!(late, ResolveOutcome::Lost);
     world.advance(LEASE).await;
     assert_eq!(other.deliver(10).await.unwrap(), Round::default());
+}
+
+/// A delivery whose last try ended in silence is parked within a round: the round goes on and says so.
+#[tokio::test]
+async fn a_round_goes_past_what_it_parks_and_counts_it() {
+    let world = World::new().await;
+    let mail = registered(&world, "mail").await;
+    ended(&world, 1..2).await;
+    for _ in 0..MAX_ATTEMPTS {
+        let leased = world.store.lease(&mail, &worker(), 1).await.unwrap();
+        assert_eq!(leased.deliveries.len(), 1);
+        world.advance(LEASE).await;
+    }
+    ended(&world, 2..3).await;
+    let ear = Ear::of(Manner::Hears);
+    let round = courier(&world.store, &mail, &ear, 1)
+        .deliver(10)
+        .await
+        .unwrap();
+    assert_eq!((round.heard, round.parked, round.failed), (1, 1, 0));
+    assert_eq!(ear.heard().len(), 1);
+    assert_eq!(world.store.parked(&mail, 0, 10).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -230,12 +252,27 @@ async fn a_lease_waits_for_nobody() {
     let ids = |due: Vec<Delivery>| -> Vec<String> {
         due.iter().map(|due| due.build.id.to_string()).collect()
     };
-    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&mail, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(ids(due), ["bld_2"]);
-    let due = world.store.lease(&status, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&status, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(ids(due), ["bld_1", "bld_2"]);
     holder.let_go().await;
-    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&mail, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(ids(due), ["bld_1"]);
 }
 
@@ -252,6 +289,11 @@ async fn an_end_by_any_statement_is_told_of() {
     .execute(&world.pool)
     .await
     .unwrap();
-    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&mail, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(due.len(), 1);
 }

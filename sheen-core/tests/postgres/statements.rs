@@ -104,7 +104,12 @@ async fn telling_an_observer_is_a_lease_and_a_resolution() {
     let finish = Finish::new(build.id, by, deployed());
     world.store.finish(finish).await.unwrap();
     assert_eq!(count(&world).await, 1, "a finish that is to be told of");
-    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&mail, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(count(&world).await, 1, "lease");
     world
         .store

@@ -103,12 +103,25 @@ async fn b9_an_end_and_the_next_start_are_one_transaction() {
         .await
         .unwrap();
     assert!(world.row(&first.id).await.status.is_active());
-    assert_eq!(world.store.lease(&mail, &worker(), 10).await.unwrap(), []);
+    assert_eq!(
+        world
+            .store
+            .lease(&mail, &worker(), 10)
+            .await
+            .unwrap()
+            .deliveries,
+        []
+    );
     step.commit().await.unwrap();
 
     assert!(!world.row(&first.id).await.status.is_active());
     assert_eq!(world.claimed().await.build.id, next.id);
-    let due = world.store.lease(&mail, &worker(), 10).await.unwrap();
+    let due = world
+        .store
+        .lease(&mail, &worker(), 10)
+        .await
+        .unwrap()
+        .deliveries;
     assert_eq!(due.len(), 1);
     assert_eq!(due[0].build.id, first.id);
 }

@@ -17,8 +17,8 @@ use async_trait::async_trait;
 pub use state::BuildState;
 
 use super::settled::{
-    Delivery, DeliveryLease, Hearing, ObserverRegistry, Parked, ParkedEntry, PutBackOutcome,
-    RegisterOutcome, ResolveOutcome, RetireOutcome, SettledOutbox,
+    Delivery, DeliveryLease, Hearing, Leased, ObserverRegistry, Parked, ParkedEntry,
+    PutBackOutcome, RegisterOutcome, ResolveOutcome, RetireOutcome, SettledOutbox,
 };
 use super::store::{BuildReader, BuildStore};
 use super::types::{
@@ -142,14 +142,15 @@ impl SettledOutbox for MemoryBuildStore {
         observer: &ObserverId,
         _worker: &WorkerId,
         limit: u32,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Leased, StoreError> {
         let mut state = self.lock();
-        let leases = state.outbox.lease(self.clock.now(), observer, limit);
+        let (leases, parked) = state.outbox.lease(self.clock.now(), observer, limit);
         let of = |lease: DeliveryLease| {
             let build = state.get_build(&lease.build)?.clone();
             Some(Delivery::new(build, lease))
         };
-        Ok(leases.into_iter().filter_map(of).collect())
+        let deliveries = leases.into_iter().filter_map(of).collect();
+        Ok(Leased::new(deliveries, parked))
     }
 
     async fn resolve(

@@ -40,7 +40,7 @@ pub struct Round {
     pub heard: u32,
     /// Tries that failed and are made again.
     pub failed: u32,
-    /// Tries that failed for the last time: worth an alarm.
+    /// Tries that failed, or ended in silence, for the last time: worth an alarm.
     pub parked: u32,
     /// Tries whose lease another process took over meanwhile.
     pub lost: u32,
@@ -103,8 +103,12 @@ impl Courier {
         let mut round = Round::default();
         for _ in 0..most {
             let leased = self.outbox.lease(&self.name, &self.worker, 1).await?;
-            let Some(delivery) = leased.into_iter().next() else {
-                break;
+            round.parked += leased.parked;
+            let Some(delivery) = leased.deliveries.into_iter().next() else {
+                if leased.parked == 0 {
+                    break;
+                }
+                continue;
             };
             let hearing = self.tell(&delivery).await;
             let count = match self.outbox.resolve(&delivery.lease, hearing).await? {

@@ -95,9 +95,9 @@ impl OutboxState {
         now: Timestamp,
         observer: &ObserverId,
         limit: u32,
-    ) -> Vec<DeliveryLease> {
+    ) -> (Vec<DeliveryLease>, u32) {
         let Some(inbox) = self.observers.get_mut(observer) else {
-            return Vec::new();
+            return (Vec::new(), 0);
         };
         let limit = usize::try_from(limit.min(MAX_LEASED)).unwrap_or(usize::MAX);
         let due: Vec<BuildId> = inbox
@@ -106,7 +106,7 @@ impl OutboxState {
             .take(limit)
             .map(|(_, build)| build.clone())
             .collect();
-        let mut leases = Vec::with_capacity(due.len());
+        let (mut leases, mut parked) = (Vec::with_capacity(due.len()), 0);
         let expires_at = now.plus(LEASE);
         for build in due {
             let Some(entry) = inbox.deliveries.get_mut(&build) else {
@@ -114,6 +114,7 @@ impl OutboxState {
             };
             if !may_be_tried(entry.attempts) {
                 inbox.park(&build, now, LAPSED);
+                parked += 1;
                 continue;
             }
             entry.attempts += 1;
@@ -129,7 +130,7 @@ impl OutboxState {
                 expires_at,
             ));
         }
-        leases
+        (leases, parked)
     }
 
     pub(in crate::build) fn resolve(

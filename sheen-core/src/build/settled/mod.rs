@@ -22,7 +22,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use sheen_core::build::settled::{
-//!     Hearing, ObserverRegistry, RegisterOutcome, ResolveOutcome, SettledOutbox,
+//!     Hearing, Leased, ObserverRegistry, RegisterOutcome, ResolveOutcome, SettledOutbox,
 //! };
 //! use sheen_core::build::{
 //!     Authority, BuildInput, BuildKind, BuildStore, Deadlines, Ending, FailureReason, Finish,
@@ -50,11 +50,11 @@
 //! store.finish(Finish::new(id.clone(), Authority::Owner(user), ending)).await?;
 //!
 //! let worker = WorkerId::parse("wrk_1")?;
-//! let due = store.lease(&mail, &worker, 10).await?;
+//! let due = store.lease(&mail, &worker, 10).await?.deliveries;
 //! assert_eq!((due.len(), &due[0].build.id, due[0].lease.attempt), (1, &id, 1));
 //! // Send the mail, then:
 //! assert_eq!(store.resolve(&due[0].lease, Hearing::Heard).await?, ResolveOutcome::Done);
-//! assert!(store.lease(&mail, &worker, 10).await?.is_empty());
+//! assert_eq!(store.lease(&mail, &worker, 10).await?, Leased::default());
 //! # Ok(())
 //! # }
 //! ```

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use async_trait::async_trait;
 
 use super::types::{
-    Delivery, DeliveryLease, Hearing, Parked, PutBackOutcome, RegisterOutcome, ResolveOutcome,
+    DeliveryLease, Hearing, Leased, Parked, PutBackOutcome, RegisterOutcome, ResolveOutcome,
     RetireOutcome,
 };
 use crate::error::StoreError;
@@ -25,7 +25,7 @@ use crate::id::{BuildId, ObserverId, WorkerId};
 /// 6. **D6** A lease is resolved once, and only the last one of a delivery: else it is `Lost` and
 ///    nothing is written. One that ran out and that nobody took over may still be resolved.
 /// 7. **D7** The failure of the last attempt, or its lease's running out, parks the delivery with
-///    its error; a parked one is not leased.
+///    its error; a parked one is not leased. A lease says how many it parked.
 /// 8. **D8** What becomes of one observer's deliveries changes nothing for another's.
 #[async_trait]
 pub trait SettledOutbox: Debug + Send + Sync + 'static {
@@ -39,7 +39,7 @@ pub trait SettledOutbox: Debug + Send + Sync + 'static {
         observer: &ObserverId,
         worker: &WorkerId,
         limit: u32,
-    ) -> Result<Vec<Delivery>, StoreError>;
+    ) -> Result<Leased, StoreError>;
 
     /// Says how telling ended (D3, D4, D6, D7).
     ///

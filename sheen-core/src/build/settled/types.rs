@@ -55,6 +55,25 @@ impl DeliveryLease {
     }
 }
 
+/// What one lease came to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct Leased {
+    /// Whom to tell of what, the earliest due first.
+    pub deliveries: Vec<Delivery>,
+    /// How many were parked instead, since their last try ended in silence: worth an alarm. They
+    /// count towards the limit, so a lease that parked some may have left others that are due.
+    pub parked: u32,
+}
+
+impl Leased {
+    /// A lease as a store gives it.
+    #[must_use]
+    pub const fn new(deliveries: Vec<Delivery>, parked: u32) -> Self {
+        Self { deliveries, parked }
+    }
+}
+
 /// A settled build of which an observer is to be told now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]

@@ -8,7 +8,9 @@ use super::{OutboxHarness, broken, observer};
 use crate::build::conformance::{
     LONG_WAIT, SECOND, crowd, deployed, failed, new_build, user, worker,
 };
-use crate::build::settled::types::{Hearing, LEASE, MAX_ATTEMPTS, MAX_LEASED, ResolveOutcome};
+use crate::build::settled::types::{
+    Hearing, LEASE, Leased, MAX_ATTEMPTS, MAX_LEASED, ResolveOutcome,
+};
 use crate::build::settled::wait_after;
 use crate::build::types::{Authority, Build, FailureReason, Status};
 use crate::id::BuildId;
@@ -86,7 +88,7 @@ pub async fn d02_of_any_number_of_leases_at_once_each_delivery_is_in_one(h: Outb
     }
     let told = crowd(|_| {
         let (outbox, mail) = (Arc::clone(&h.outbox), mail.clone());
-        async move { outbox.lease(&mail, &worker(), 3).await.unwrap() }
+        async move { outbox.lease(&mail, &worker(), 3).await.unwrap().deliveries }
     })
     .await;
     let mut told: Vec<_> = told.into_iter().flatten().collect();
@@ -230,7 +232,11 @@ pub async fn d07_ten_silent_tries_park(h: OutboxHarness) {
         assert_eq!(h.one(&mail).await.lease.attempt, attempt);
         h.builds.advance.by(LEASE).await;
     }
-    h.nothing(&mail).await;
+    h.ended(2).await;
+    // The earliest due is parked: the limit is spent on it, and the lease says so.
+    let leased = h.outbox.lease(&mail, &worker(), 1).await;
+    assert_eq!(leased.unwrap(), Leased::new(Vec::new(), 1));
+    assert_eq!(h.one(&mail).await.lease.build, new_build(2, "u", "p").id);
     let parked = h.parked(&mail).await;
     assert_eq!(parked.len(), 1);
     assert_eq!(

@@ -38,7 +38,9 @@ pub use model::*;
 pub use registry::*;
 
 use super::store::{ObserverRegistry, SettledOutbox};
-use super::types::{Delivery, Hearing, Parked, PutBackOutcome, RegisterOutcome, ResolveOutcome};
+use super::types::{
+    Delivery, Hearing, Leased, Parked, PutBackOutcome, RegisterOutcome, ResolveOutcome,
+};
 use crate::build::conformance::{BuildHarness, failed, new_build, user, worker};
 use crate::build::types::{Authority, Build, FailureReason};
 use crate::id::{BuildId, ObserverId};
@@ -88,7 +90,7 @@ impl OutboxHarness {
 
     async fn lease(&self, observer: &ObserverId, limit: u32) -> Vec<Delivery> {
         let leased = self.outbox.lease(observer, &worker(), limit).await;
-        leased.unwrap()
+        leased.unwrap().deliveries
     }
 
     /// The one delivery that is due.
@@ -99,7 +101,8 @@ impl OutboxHarness {
     }
 
     async fn nothing(&self, observer: &ObserverId) {
-        assert_eq!(self.lease(observer, 10).await, []);
+        let leased = self.outbox.lease(observer, &worker(), 10).await;
+        assert_eq!(leased.unwrap(), Leased::default());
     }
 
     async fn resolve(&self, delivery: &Delivery, hearing: Hearing) -> ResolveOutcome {

@@ -35,7 +35,7 @@ pub async fn model_random_deliveries_equal_those_of_the_memory_store(h: OutboxHa
         let got = operation.run(&h, leases.iter().map(|(_, of)| of)).await;
         let (said, got_said) = (wanted.said(), got.said());
         assert_eq!(got_said, said, "seed {SEED}, step {step}: {operation:?}");
-        if let (Answer::Leased(wanted), Answer::Leased(got)) = (wanted, got) {
+        if let (Answer::Leased(wanted, _), Answer::Leased(got, _)) = (wanted, got) {
             leases.extend(wanted.into_iter().zip(got));
         }
     }
@@ -57,7 +57,8 @@ enum Operation {
 enum Answer {
     Registered(RegisterOutcome),
     Retired(RetireOutcome),
-    Leased(Vec<DeliveryLease>),
+    /// What was leased, and how many were parked.
+    Leased(Vec<DeliveryLease>, u32),
     Resolved(ResolveOutcome),
     PutBack(PutBackOutcome),
     Parked(Vec<(BuildId, u32, Arc<str>)>),
@@ -70,10 +71,10 @@ impl Answer {
         match self {
             Self::Registered(outcome) => format!("{outcome:?}"),
             Self::Retired(outcome) => format!("{outcome:?}"),
-            Self::Leased(leases) => {
+            Self::Leased(leases, parked) => {
                 let mut said: Vec<_> = leases.iter().map(|l| (&l.build, l.attempt)).collect();
                 said.sort();
-                format!("{said:?}")
+                format!("{said:?}, {parked} parked")
             }
             Self::Resolved(outcome) => format!("{outcome:?}"),
             Self::PutBack(outcome) => format!("{outcome:?}"),
@@ -121,9 +122,11 @@ impl Operation {
             }
             Self::Lease(name, limit) => {
                 let leased = h.outbox.lease(name, &worker(), *limit).await.unwrap();
-                let mut leases: Vec<_> = leased.into_iter().map(|due| due.lease).collect();
+                let parked = leased.parked;
+                let mut leases: Vec<_> =
+                    leased.deliveries.into_iter().map(|due| due.lease).collect();
                 leases.sort_by(|a, b| a.build.cmp(&b.build));
-                Answer::Leased(leases)
+                Answer::Leased(leases, parked)
             }
             Self::Resolve(n, hearing) => {
                 let lease = leases.nth(*n).unwrap();

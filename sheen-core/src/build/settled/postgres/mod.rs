@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use super::decide::{LAPSED, Retry, decide_failed, kept, may_be_tried};
 use super::store::{ObserverRegistry, SettledOutbox};
 use super::types::{
-    Delivery, DeliveryLease, Hearing, LEASE, MAX_ATTEMPTS, MAX_LEASED, MAX_OBSERVERS, Parked,
-    PutBackOutcome, RegisterOutcome, ResolveOutcome, RetireOutcome,
+    Delivery, DeliveryLease, Hearing, LEASE, Leased, MAX_ATTEMPTS, MAX_LEASED, MAX_OBSERVERS,
+    Parked, PutBackOutcome, RegisterOutcome, ResolveOutcome, RetireOutcome,
 };
 use crate::build::PgBuildStore;
 use crate::build::postgres::{BuildRow, Line, corrupt};
@@ -80,7 +80,7 @@ impl SettledOutbox for PgBuildStore {
         observer: &ObserverId,
         worker: &WorkerId,
         limit: u32,
-    ) -> Result<Vec<Delivery>, StoreError> {
+    ) -> Result<Leased, StoreError> {
         let found = Line::Pool(&self.pool)
             .rows(|| {
                 sqlx::query(include_str!("sql/lease.sql"))
@@ -90,18 +90,20 @@ impl SettledOutbox for PgBuildStore {
                     .bind(i64::from(limit.min(MAX_LEASED)))
             })
             .await?;
-        let mut due = Vec::with_capacity(found.len());
+        let mut leased = Leased::default();
         for found in &found {
             let delivery = delivery(&BuildRow(found), observer)?;
             if may_be_tried(delivery.lease.attempt - 1) {
-                due.push(delivery);
-            } else {
-                // Its last try ended in silence; this lease is only to say so.
-                self.end_lease(&delivery.lease, Fate::Retry(Retry::Park, LAPSED))
-                    .await?;
+                leased.deliveries.push(delivery);
+                continue;
+            }
+            // Its last try ended in silence; this lease is only to say so.
+            let fate = Fate::Retry(Retry::Park, LAPSED);
+            if self.end_lease(&delivery.lease, fate).await? {
+                leased.parked += 1;
             }
         }
-        Ok(due)
+        Ok(leased)
     }
 
     async fn resolve(
