@@ -5,14 +5,19 @@ use std::pin::pin;
 use std::time::Duration;
 
 use axum::serve::ListenerExt as _;
+use rustix::net::sockopt::set_tcp_user_timeout;
 use sheen_core::runtime::{Sleep as _, TokioRuntime};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
 use crate::wiring::Wired;
 
-/// The longest that answers under way may take once everything else has stopped.
-const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// The longest that answers under way may take once everything else has stopped; a stream has 2 s for
+/// its last page.
+const LAST_ANSWERS: Duration = Duration::from_millis(2_500);
+
+/// For how long a peer may take nothing of what is sent to it, in milliseconds.
+const READER_IS_GONE_MS: u32 = 30_000;
 
 /// Serves until told to stop: running builds end as `CANCELLED`, readers hear of it, streams end,
 /// answers under way are finished.
@@ -21,6 +26,11 @@ pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> 
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
+        }
+        // A reader that takes nothing more is gone, and its place with it: nothing of a stream runs
+        // while its socket is full.
+        if let Err(error) = set_tcp_user_timeout(&*stream, READER_IS_GONE_MS) {
+            tracing::debug!(%error, "TCP_USER_TIMEOUT was refused");
         }
     });
     let (stopped, stop) = oneshot::channel::<()>();

@@ -204,7 +204,10 @@ fn r16_a_retry_under_another_id_leaves_the_first_hold_to_be_closed() {
 
 #[test]
 fn r18_ten_thousand_lapsed_holds_are_swept_in_bounded_batches() {
-    let (mut state, now) = (state(900, 0), at(NOON));
+    let mut policy = gifts(900, 0);
+    // No policy allows more than the ledger does.
+    policy.max_open_holds = u32::MAX;
+    let (mut state, now) = (CreditState::new(policy, 10), at(NOON));
     let most = Account::MAX_OPEN_HOLDS;
     state.credit(now, &buy("pay", secs(100_000))).unwrap();
     for n in 0..most {
@@ -269,7 +272,9 @@ fn r23_an_ended_hold_keeps_nothing_alive_and_a_refused_one_is_never_there() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn d01_a_thousand_first_touches_after_midnight_are_one_gift() {
     let clock = Arc::new(ManualClock::at(at("2026-11-20T23:59:59Z")));
-    let store = Arc::new(MemoryCreditStore::new(clock.clone(), gifts(5000, 0), 10));
+    let mut policy = gifts(5000, 0);
+    policy.max_open_holds = 1_001;
+    let store = Arc::new(MemoryCreditStore::new(clock.clone(), policy, 10));
     store.reserve(wish("yesterday", 1)).await.unwrap();
     clock.advance(Duration::from_secs(1));
     let mut touches = tokio::task::JoinSet::new();

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod builds;
+mod credits;
 mod cutter;
 mod drive;
 mod interop;

@@ -128,16 +128,21 @@ pub struct CreditPolicy {
     pub user_daily_cap: Option<Seconds>,
     /// The most that may be reserved for a project in a UTC day; no cap when `None`.
     pub project_daily_cap: Option<Seconds>,
+    /// The most holds that an account may have open at once; more than
+    /// [`Account::MAX_OPEN_HOLDS`](super::decide::Account::MAX_OPEN_HOLDS) is that. All of them may
+    /// lapse at once, and the account's next step ends them all.
+    pub max_open_holds: u32,
 }
 
 impl Default for CreditPolicy {
-    /// 15 minutes a day, half an hour to begin with, no caps.
+    /// 15 minutes a day, half an hour to begin with, no caps, 1,000 open holds.
     fn default() -> Self {
         Self {
             daily_gift: Seconds::from_u32(900),
             welcome_bonus: Seconds::from_u32(1800),
             user_daily_cap: None,
             project_daily_cap: None,
+            max_open_holds: 1_000,
         }
     }
 }

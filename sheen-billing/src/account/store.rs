@@ -44,12 +44,14 @@ use super::types::{
 /// 16. **C16** Of several batches each is done whole, as a batch of its own, or left undone; one
 ///     whose account another step holds or is making is left rather than waited for. Unless the
 ///     store remembers nothing, those on accounts it worked on last are done.
+/// 17. **C17** An account has no more holds open than the policy allows, lapsed ones not counted: a
+///     reserve beyond is [`Full`](sheen_core::error::StoreErrorKind::Full), and writes nothing.
 #[async_trait]
 pub trait CreditStore: Debug + Send + Sync + 'static {
-    /// Holds seconds (C1–C5, C12).
+    /// Holds seconds (C1–C5, C12, C17).
     ///
     /// # Errors
-    /// When the store fails; repeat it with the same operation id.
+    /// When the store fails, or too many holds are open; repeat it with the same operation id.
     async fn reserve(&self, reserve: Reserve) -> Result<ReserveOutcome, StoreError>;
 
     /// Charges a hold (C6–C9).

@@ -41,7 +41,14 @@ impl World {
         policy: CreditPolicy,
         options: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
     ) -> Self {
-        let database = testkit::postgres().await;
+        Self::on(testkit::postgres().await, policy, options).await
+    }
+
+    async fn on(
+        database: TestDatabase,
+        policy: CreditPolicy,
+        options: impl FnOnce(PgConnectOptions) -> PgConnectOptions,
+    ) -> Self {
         let pool = database.pool_with(16, options(database.options())).await;
         migrate(&pool).await.unwrap();
         testing::install_clock(&pool).await.unwrap();

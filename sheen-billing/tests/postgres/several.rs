@@ -211,3 +211,54 @@ async fn g2_an_account_that_is_being_made_holds_up_nobody_of_its_group() {
     let (name, outcome) = callers.join_next().await.unwrap().unwrap();
     assert!(matches!(outcome, ReserveOutcome::Reserved(_)), "{name}");
 }
+
+/// R19: groups over the same accounts, named in whatever order, and new ones among them, meet and
+/// do not wait for one another in a ring.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn r19_groups_over_the_same_accounts_do_not_deadlock() {
+    let world = World::new(CreditPolicy::default()).await;
+    let mut processes = JoinSet::new();
+    for process in 0..6usize {
+        let pool = world.database.pool(2).await;
+        let store = PgCreditStore::new(pool, CreditPolicy::default());
+        processes.spawn(async move {
+            let mut together = 0;
+            for round in 0..30usize {
+                let mut names: Vec<String> = (0..6).map(|n| format!("u{n}")).collect();
+                names.push(format!("new{round}"));
+                names.rotate_left((process + round) % 7);
+                if process % 2 == 0 {
+                    names.reverse();
+                }
+                let operation = format!("op{process}-{round}");
+                let batch = |name: &String| vec![CreditCommand::Reserve(wish(name, &operation, 1))];
+                let batches: Vec<_> = names.iter().map(batch).collect();
+                let told = store.several(batches.clone()).await.unwrap();
+                for (told, batch) in told.into_iter().zip(batches) {
+                    together += usize::from(told.is_some());
+                    let outcomes = match told {
+                        Some(outcomes) => outcomes,
+                        None => store.batch(batch).await.unwrap(),
+                    };
+                    let [CreditOutcome::Reserve(ReserveOutcome::Reserved(_))] = &outcomes[..]
+                    else {
+                        panic!("{outcomes:?}");
+                    };
+                }
+            }
+            together
+        });
+    }
+    let together: usize = processes.join_all().await.into_iter().sum();
+    assert!(together > 0, "no two were done together");
+    let deadlocks: i64 = sqlx::query_scalar(
+        "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()",
+    )
+    .fetch_one(&world.pool)
+    .await
+    .unwrap();
+    assert_eq!(deadlocks, 0);
+    let all = world.store.ledger_totals().await.unwrap();
+    assert_eq!(all.held, 6 * 30 * 7);
+    assert_eq!(world.store.verify_all(None, 100).await.unwrap().drifts, []);
+}

@@ -18,7 +18,9 @@ const SHORT: Duration = Duration::from_secs(1);
 /// The wall clock went so much further than the monotonic one: the machine slept.
 const SLEPT_MS: u64 = 5_000;
 /// The longest `Retry-After` that is obeyed.
-const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
+/// A poll's interval at the longest, with its spread and its answer.
+const RECENT: Duration = Duration::from_secs(20);
+pub(super) const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(300);
 
 /// Follows one build by its stream, and by polls while streams do not go through. See the
 /// [module](super).
@@ -47,6 +49,10 @@ pub struct Follower {
     lived: Duration,
     /// While polling: the build's end was told, and it is over then.
     over_at: Option<Duration>,
+    /// When a poll said last that there is no more.
+    pub(super) up_to_date_at: Option<Duration>,
+    /// When the log was last found to be another one: a second time soon is a failure.
+    anew_at: Option<Duration>,
 }
 
 #[derive(Debug)]
@@ -119,6 +125,8 @@ impl Follower {
             asked: None,
             lived: Duration::ZERO,
             over_at: None,
+            up_to_date_at: None,
+            anew_at: None,
         }
     }
 
@@ -154,7 +162,7 @@ impl Follower {
             _ => {}
         }
         let over_at = self.over_at(at);
-        if over_at.is_some_and(|over| at >= over) {
+        if over_at.is_some_and(|over| at >= over && self.was_up_to_date(over)) {
             self.state = State::Over(Over::Closed);
         }
         match &self.state {
@@ -178,7 +186,9 @@ impl Follower {
             State::PollAt { at: due } => {
                 let until = self.stream_again.map_or(*due, |again| again.min(*due));
                 Action::Wait {
-                    until: over_at.map_or(until, |over| over.min(until)),
+                    until: over_at
+                        .filter(|over| at < *over)
+                        .map_or(until, |over| over.min(until)),
                 }
             }
         }
@@ -345,10 +355,15 @@ impl Follower {
         match kind {
             "connection" => {
                 if self.stream_again.take().is_some() {
+                    self.over_at = None;
                     tell(Told::Streaming);
                 }
                 // The next attempt says from its start what this one does not.
-                self.place.begin(&control, tell) == Begun::Goes
+                let goes = self.place.begin(&control, tell) == Begun::Goes;
+                if !goes && !self.may_begin_anew(now) {
+                    self.fail(now, None, tell);
+                }
+                goes
             }
             "caught_up" => {
                 self.place.caught_up(now, tell);
@@ -399,12 +414,13 @@ impl Follower {
     }
 
     /// Plans the next attempt, or polls.
-    fn fail(&mut self, now: Moment, retry_after: Option<Duration>, tell: Tell<'_>) {
+    pub(super) fn fail(&mut self, now: Moment, retry_after: Option<Duration>, tell: Tell<'_>) {
         let at = now.monotonic;
         if self.stream_again.is_some() {
             // One attempt among polls.
             let wait = self.config.stream_again / 2 + self.dice.part_of(self.config.stream_again);
-            self.stream_again = Some(at + wait.max(retry_after.unwrap_or_default()));
+            let asked = retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER);
+            self.stream_again = Some(at + wait.max(asked));
             self.state = State::PollAt { at };
             return;
         }
@@ -435,6 +451,18 @@ impl Follower {
 
     pub(super) fn accepted(&mut self) {
         self.refreshed = false;
+    }
+
+    /// Whether the log may be read from its start at once, being another one than before. A server
+    /// that says so again within a minute is waited for as one that fails.
+    pub(super) fn may_begin_anew(&mut self, now: Moment) -> bool {
+        let last = self.anew_at.replace(now.monotonic);
+        last.is_none_or(|last| now.monotonic.saturating_sub(last) >= self.config.healthy)
+    }
+
+    /// Whether a poll shortly before `over` said that there is no more.
+    fn was_up_to_date(&self, over: Duration) -> bool {
+        self.up_to_date_at.is_some_and(|at| at + RECENT >= over)
     }
 
     /// When a build that is polled is over: no poll says that its stream is closed, so it is when

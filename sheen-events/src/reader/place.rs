@@ -186,7 +186,7 @@ impl Place {
             return Begun::Anew;
         }
         if let Some(from) = control.from
-            && from > self.last + 1
+            && from > self.last.saturating_add(1)
         {
             self.last = from - 1;
             tell(Told::Gone { from });
@@ -215,7 +215,7 @@ impl Place {
             self.counts.duplicates += 1;
             return Taken::Dropped;
         }
-        if event.seq > self.last + 1 {
+        if event.seq > self.last.saturating_add(1) {
             self.counts.gaps += 1;
             return Taken::Jump;
         }

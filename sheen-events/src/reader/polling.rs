@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::follower::{Follower, State, Tell};
+use super::follower::{Follower, LONGEST_RETRY_AFTER, State, Tell};
 use super::place::{PageBody, Taken, seq_of};
 use super::types::{Answer, Moment, Polled, Via};
 
@@ -42,7 +42,10 @@ impl Follower {
             400 if self.asked.is_some() => {
                 self.tag = None;
                 self.place.reset(tell);
-                self.state = State::PollAt { at: now.monotonic };
+                match self.may_begin_anew(now) {
+                    true => self.state = State::PollAt { at: now.monotonic },
+                    false => self.poll_failed(now, None),
+                }
             }
             401 if !self.stands_refused(401) => {
                 self.state = State::PollAt { at: now.monotonic };
@@ -101,6 +104,11 @@ impl Follower {
                 return;
             }
         }
+        if self.stream_again.is_none() {
+            // A page that says there is more and has nothing of it closes no gap: an old one, of a cache.
+            self.fail(now, None, tell);
+            return;
+        }
         self.poll_in(now, news, hint);
     }
 
@@ -109,6 +117,7 @@ impl Follower {
     }
 
     fn caught_up(&mut self, now: Moment, tell: Tell<'_>) {
+        self.up_to_date_at = Some(now.monotonic);
         if !self.place.was_up_to_date() {
             self.place.caught_up(now, tell);
         }
@@ -125,14 +134,14 @@ impl Follower {
     /// says. A gap that cannot be fetched is left to the stream.
     pub(super) fn poll_failed(&mut self, now: Moment, retry_after: Option<Duration>) {
         if self.stream_again.is_none() {
-            let wait = retry_after.unwrap_or(self.config.first_wait);
+            let wait = retry_after.map_or(self.config.first_wait, |it| it.min(LONGEST_RETRY_AFTER));
             self.state = State::Backoff {
                 until: now.monotonic + wait,
             };
             return;
         }
         let wait = self.pace.next(false, None, &mut self.dice);
-        let wait = retry_after.map_or(wait, |least| wait.max(least.min(Duration::from_secs(300))));
+        let wait = retry_after.map_or(wait, |least| wait.max(least.min(LONGEST_RETRY_AFTER)));
         self.state = State::PollAt {
             at: now.monotonic + wait,
         };

@@ -321,6 +321,7 @@ macro_rules! credit_store_conformance {
             c14_a_hold_nobody_knows_is_not_found
             c15_the_clock_is_read_after_the_lock
             c16_each_of_several_batches_is_done_whole_or_left
+            c17_no_more_holds_are_open_than_the_policy_allows
             g1_a_payment_is_credited_once_over_all_accounts
             g2_two_payments_are_two_credits
             g3_what_goes_out_of_range_is_refused_whole

@@ -1,7 +1,8 @@
-//! C1–C5 and C12: holding seconds.
+//! C1–C5, C12 and C17: holding seconds.
 
 use super::super::{CapKind, EntryKind};
 use super::*;
+use sheen_core::error::StoreErrorKind;
 
 /// C1.
 pub async fn c01_concurrent_reserves_never_sum_above_what_was_available(
@@ -238,4 +239,41 @@ pub async fn c12_caps_count_the_days_holds_and_stand_before_credits(
 
 fn day_long(reservation: &ReservationId) -> super::super::Extend {
     super::super::Extend::new(reservation.clone(), Reserve::MAX_TTL)
+}
+
+/// C17.
+pub async fn c17_no_more_holds_are_open_than_the_policy_allows(
+    new: impl AsyncFn(CreditPolicy) -> CreditHarness,
+) {
+    let harness = new(CreditPolicy {
+        max_open_holds: 3,
+        ..gifts(100, 0)
+    })
+    .await;
+    let first = harness.hold(&brief("op1", 1, 60)).await;
+    for operation in ["op2", "op3"] {
+        harness.hold(&brief(operation, 1, 600)).await;
+    }
+    let more = wish("more", 1);
+    let entries = harness.entries("ada").await;
+    for _ in 0..2 {
+        let full = harness.store.reserve(more.clone()).await.unwrap_err();
+        assert_eq!(full.kind, StoreErrorKind::Full);
+    }
+    assert_eq!(harness.entries("ada").await, entries);
+    // What is known is told, and what is held can end.
+    let again = harness.reserve(&brief("op1", 1, 60)).await;
+    assert_eq!(again, ReserveOutcome::AlreadyReserved(first.clone()));
+    harness.charge(&first.reservation, "c1", 1).await;
+    harness.hold(&more).await;
+    let full = harness.store.reserve(wish("op4", 1)).await.unwrap_err();
+    assert_eq!(full.kind, StoreErrorKind::Full);
+    // Two of the three have lapsed by then, swept or not.
+    harness.forward(600).await;
+    for operation in ["op4", "op5"] {
+        harness.hold(&wish(operation, 1)).await;
+    }
+    let full = harness.store.reserve(wish("op6", 1)).await.unwrap_err();
+    assert_eq!(full.kind, StoreErrorKind::Full);
+    harness.check_books(&["ada"]).await;
 }

@@ -86,7 +86,7 @@ pub enum DecideError {
     /// The command itself is wrong: no seconds where at least one is needed, or another account's.
     #[error("the command is malformed")]
     Malformed,
-    /// The account has [`Account::MAX_OPEN_HOLDS`] holds open.
+    /// The account has as many holds open as the policy allows, or [`Account::MAX_OPEN_HOLDS`].
     #[error("the account has too many open holds")]
     TooManyHolds,
     /// The sums do not add up: the state was not written by these rules.

@@ -44,7 +44,8 @@ pub fn reserve(
     if let Some(refusal) = refused(&draft, policy, wish)? {
         return Ok(Decision::unchanged(refusal));
     }
-    if draft.open_holds() >= Account::MAX_OPEN_HOLDS {
+    let most = usize::try_from(policy.max_open_holds).unwrap_or(usize::MAX);
+    if draft.open_holds() >= most.min(Account::MAX_OPEN_HOLDS) {
         return Err(DecideError::TooManyHolds);
     }
 

@@ -238,7 +238,8 @@ pub struct Account {
 }
 
 impl Account {
-    /// The most holds that may be open at once.
+    /// The most holds that may be open at once, whatever
+    /// [the policy](crate::account::CreditPolicy::max_open_holds) allows.
     pub const MAX_OPEN_HOLDS: usize = 10_000;
 
     /// An account that nobody touched yet.
