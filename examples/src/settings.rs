@@ -43,6 +43,9 @@ pub struct WorkerSettings {
     pub preview_dir: Option<PathBuf>,
     /// `SHEEN_BUILDS`: builds at a time. Default 2.
     pub builds: usize,
+    /// `SHEEN_READER_TIMEOUT_SECONDS`: for how long a reader may take nothing of what is sent to it
+    /// before its connection is cut. Default 30.
+    pub reader_timeout: Seconds,
 }
 
 /// The file that says the modes.
@@ -51,6 +54,8 @@ const SUNSET: &str = "SHEEN_V1_SUNSET";
 
 /// A worker asked to run this many builds on one machine is misconfigured.
 const MAX_BUILDS: u32 = 64;
+/// A reader is not waited for longer than this.
+const MAX_READER_TIMEOUT: u32 = 3600;
 /// More seconds than this are no gift but a typing error: a year.
 const MAX_GIFT: u32 = 366 * 24 * 3600;
 
@@ -89,6 +94,11 @@ impl WorkerSettings {
             preview_dir: variables.text("SHEEN_PREVIEW_DIR").map(PathBuf::from),
             builds: usize::try_from(variables.number("SHEEN_BUILDS", 2, 1..=MAX_BUILDS))
                 .unwrap_or(2),
+            reader_timeout: Seconds::from_u32(variables.number(
+                "SHEEN_READER_TIMEOUT_SECONDS",
+                30,
+                1..=MAX_READER_TIMEOUT,
+            )),
         };
         variables.finish(settings)
     }

@@ -49,13 +49,13 @@ async fn run() -> Result<(), stores::Error> {
     for warning in settings.warnings() {
         tracing::warn!("{warning}");
     }
-    let addr = settings.family.addr;
+    let (addr, reader_timeout) = (settings.family.addr, settings.reader_timeout);
     let listener = TcpListener::bind(addr)
         .await
         .map_err(|error| format!("cannot listen on {addr} (SHEEN_ADDR): {error}"))?;
     let url = format!("http://{}", listener.local_addr()?);
     let wired = wiring::wire(settings, environment, &url).await?;
     greeting::greet(&url, own_secret.as_ref().map(|secret| secret.as_str()));
-    serve::until_told_to_stop(listener, &wired).await?;
+    serve::until_told_to_stop(listener, &wired, reader_timeout).await?;
     Ok(())
 }

@@ -6,11 +6,13 @@ use std::time::Duration;
 use axum::Router;
 use axum::http::header::CONTENT_TYPE;
 use axum::routing::get;
+use metrics::gauge;
 use metrics_exporter_prometheus::PrometheusBuilder;
 use sheen_auth::signature::Gate;
 use sheen_axum::signature::record_readiness;
 use sheen_core::runtime::{Sleep as _, Spawn as _, TokioRuntime};
 use sheen_core::time::Clock;
+use sheen_events::stream::StreamService;
 
 use crate::stores::Error;
 
@@ -22,7 +24,11 @@ const WAITS: [f64; 12] = [
 const ADD_UP: Duration = Duration::from_secs(5);
 
 /// The route, and from now on what it tells.
-pub(crate) fn router(gate: Arc<Gate>, clock: Arc<dyn Clock>) -> Result<Router, Error> {
+pub(crate) fn router(
+    gate: Arc<Gate>,
+    streams: StreamService,
+    clock: Arc<dyn Clock>,
+) -> Result<Router, Error> {
     let recorder = PrometheusBuilder::new().set_buckets(&WAITS)?;
     let figures = recorder.install_recorder()?;
     let upkeep = figures.clone();
@@ -34,6 +40,8 @@ pub(crate) fn router(gate: Arc<Gate>, clock: Arc<dyn Clock>) -> Result<Router, E
     }));
     let tell = move || {
         record_readiness(&gate, clock.now());
+        let open = u32::try_from(streams.active()).unwrap_or(u32::MAX);
+        gauge!("open_streams").set(open);
         let text = figures.render();
         async {
             (

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::serve::ListenerExt as _;
 use rustix::net::sockopt::set_tcp_user_timeout;
 use sheen_core::runtime::{Sleep as _, TokioRuntime};
+use sheen_core::seconds::Seconds;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
@@ -16,20 +17,25 @@ use crate::wiring::Wired;
 /// its last page.
 const LAST_ANSWERS: Duration = Duration::from_millis(2_500);
 
-/// For how long a peer may take nothing of what is sent to it, in milliseconds.
-const READER_IS_GONE_MS: u32 = 30_000;
-
 /// Serves until told to stop: running builds end as `CANCELLED`, readers hear of it, streams end,
 /// answers under way are finished.
-pub(crate) async fn until_told_to_stop(listener: TcpListener, wired: &Wired) -> io::Result<()> {
+///
+/// A connection whose peer takes nothing of what is sent for `reader_timeout` is cut.
+pub(crate) async fn until_told_to_stop(
+    listener: TcpListener,
+    wired: &Wired,
+    reader_timeout: Seconds,
+) -> io::Result<()> {
+    let patience = reader_timeout.get().saturating_mul(1000);
+    let patience = u32::try_from(patience).unwrap_or(u32::MAX);
     // A small event must not wait for the acknowledgement of the one before it.
-    let listener = listener.tap_io(|stream| {
+    let listener = listener.tap_io(move |stream| {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY was refused");
         }
         // A reader that takes nothing more is gone, and its place with it: nothing of a stream runs
         // while its socket is full.
-        if let Err(error) = set_tcp_user_timeout(&*stream, READER_IS_GONE_MS) {
+        if let Err(error) = set_tcp_user_timeout(&*stream, patience) {
             tracing::debug!(%error, "TCP_USER_TIMEOUT was refused");
         }
     });

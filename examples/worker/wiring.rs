@@ -65,7 +65,8 @@ pub(crate) async fn wire(
     let queue = QueueLimits::default();
     let stores = stores::open(&settings, &clock, &entropy, queue).await?;
     let gate = gate(&stores, settings.keys, settings.modes, &clock)?;
-    let metrics = operated(&gate, &clock, settings.modes_file)?;
+    let (feed, streams) = (feed(&stores, &clock), streams(&stores, &clock));
+    let metrics = operated(&gate, &streams, &clock, settings.modes_file)?;
     let (folder, previews) = preview_folder(settings.preview_dir)?;
     let sites = Arc::new(SiteBuilder::new(
         &folder,
@@ -91,7 +92,6 @@ pub(crate) async fn wire(
         preview_origin: family.preview_origin.unwrap_or_else(|| url.to_owned()),
     });
     let runner = start_runner(&worker, &stores, builder, (id, settings.builds));
-    let (feed, streams) = (feed(&stores, &clock), streams(&stores, &clock));
     let (limits, failures) = limited(&stores, family.limits, family.trusted_hops);
     let app = App {
         limits,
@@ -223,11 +223,12 @@ fn revocations(stores: &Stores, clock: &Arc<dyn Clock>) -> Revocations {
 /// What an operator may do to the running worker, and what it tells them.
 fn operated(
     gate: &Arc<Gate>,
+    streams: &StreamService,
     clock: &Arc<dyn Clock>,
     modes_file: Option<PathBuf>,
 ) -> Result<Router, Error> {
     rollout::on_hang_up(Arc::clone(gate), modes_file)?;
-    metrics::router(Arc::clone(gate), Arc::clone(clock))
+    metrics::router(Arc::clone(gate), streams.clone(), Arc::clone(clock))
 }
 
 /// How often callers may call and addresses may fail to sign, unless that is off.

@@ -6,13 +6,17 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use futures_util::future;
 use sheen_core::build::{Build, BuildInput};
-use sheen_core::error::StoreError;
+use sheen_core::error::{StoreError, StoreErrorKind};
+use sheen_core::runtime::Sleep;
 use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
-use sheen_events::log::{AppendOutcome, EventDataError, EventType, NewEvent};
+use sheen_events::log::{Append, AppendOutcome, EventDataError, EventType, NewEvent};
 
 use crate::stop::Stop;
 use crate::worker::Worker;
@@ -106,20 +110,40 @@ pub enum ProgressError {
     Store(#[from] StoreError),
 }
 
+/// Whether a failed append is worth another try: a log that is full stays full.
+const fn may_pass(error: &StoreError) -> bool {
+    error.is_transient() && !matches!(error.kind, StoreErrorKind::Full)
+}
+
 /// Takes a builder's events and tells it when to stop.
+///
+/// A log that fails for a moment costs no build: an append is tried again for [`PATIENCE`], under
+/// one key, so that events whose answer was lost are not logged twice.
+///
+/// [`PATIENCE`]: Progress::PATIENCE
 #[derive(Debug, Clone)]
 pub struct Progress {
     pub(crate) worker: Arc<Worker>,
     pub(crate) build: Build,
     pub(crate) token: FencingToken,
     pub(crate) stop: Stop,
+    pub(crate) sleep: Arc<dyn Sleep>,
+    /// Appends so far, of this and all its clones.
+    pub(crate) appends: Arc<AtomicU64>,
 }
 
 impl Progress {
+    /// For how long an append whose log fails is tried again, as the sum of the pauses: 30 s.
+    pub const PATIENCE: Duration = Duration::from_secs(30);
+
+    const FIRST_WAIT: Duration = Duration::from_millis(100);
+    const LONGEST_WAIT: Duration = Duration::from_secs(2);
+
     /// Reports an event: its type, its text for people, and what else stands in its data.
     ///
     /// # Errors
-    /// When the build was stopped, the event is too large, or the log failed.
+    /// When the build was stopped, the event is too large, or the log failed for longer than
+    /// [`PATIENCE`](Self::PATIENCE).
     pub async fn report(
         &self,
         kind: EventType,
@@ -145,12 +169,27 @@ impl Progress {
     /// # Errors
     /// As [`Self::report`].
     pub async fn append(&self, events: Vec<NewEvent>) -> Result<(), ProgressError> {
-        if self.stop.is_stopped() {
-            return Err(ProgressError::Stopped);
-        }
-        match self.worker.step(&self.build.id, self.token, events).await? {
-            AppendOutcome::Appended(_) | AppendOutcome::Duplicate(_) => Ok(()),
-            _ => Err(ProgressError::Stopped),
+        let number = self.appends.fetch_add(1, Ordering::Relaxed);
+        let key = format!("progress {} {number}", self.token);
+        let append = Append::new(self.build.id.clone(), self.token, events).with_key(key);
+        let (mut wait, mut waited) = (Self::FIRST_WAIT, Duration::ZERO);
+        loop {
+            if self.stop.is_stopped() {
+                return Err(ProgressError::Stopped);
+            }
+            match self.worker.append(append.clone()).await {
+                Ok(AppendOutcome::Appended(_) | AppendOutcome::Duplicate(_)) => return Ok(()),
+                Ok(_) => return Err(ProgressError::Stopped),
+                Err(error) if !may_pass(&error) || waited >= Self::PATIENCE => {
+                    return Err(error.into());
+                }
+                Err(error) => {
+                    tracing::warn!(build_id = %self.build.id, %error, "append failed, trying again");
+                }
+            }
+            future::select(self.sleep.sleep(wait), Box::pin(self.stop.stopped())).await;
+            waited += wait;
+            wait = (wait * 2).min(Self::LONGEST_WAIT);
         }
     }
 

@@ -257,6 +257,8 @@ async fn run(running: Running, claimed: Claimed, stop: Stop) {
     let worker = &shared.parts.worker;
     let job = Job::new(claimed.build, claimed.input);
     let progress = Progress {
+        sleep: Arc::clone(&shared.parts.sleep),
+        appends: Arc::default(),
         worker: Arc::clone(worker),
         build: build.clone(),
         token: build.token,

@@ -8,7 +8,7 @@ use crate::support::{Front, WorkerProcess};
 /// Reads a stream until `enough` says so or it ends; gives the event blocks it saw whole.
 pub(crate) async fn read_until(
     request: reqwest::RequestBuilder,
-    mut enough: impl FnMut(&[(String, Option<u64>, Value)]) -> bool,
+    enough: impl FnMut(&[(String, Option<u64>, Value)]) -> bool,
 ) -> Vec<(String, Option<u64>, Value)> {
     let response = request.send().await.unwrap();
     assert_eq!(response.status(), 200);
@@ -18,6 +18,13 @@ pub(crate) async fn read_until(
         "private, no-store, no-transform"
     );
     assert_eq!(response.headers()["x-accel-buffering"], "no");
+    blocks_of(response, enough).await
+}
+
+async fn blocks_of(
+    response: reqwest::Response,
+    mut enough: impl FnMut(&[(String, Option<u64>, Value)]) -> bool,
+) -> Vec<(String, Option<u64>, Value)> {
     let mut chunks = response.bytes_stream();
     let mut text = String::new();
     let mut blocks = Vec::new();
@@ -99,6 +106,47 @@ async fn a_reader_killed_mid_stream_resumes_and_sees_every_seq_once() {
         streamed,
         "stream and poll say the same"
     );
+}
+
+#[tokio::test]
+async fn a_reader_that_takes_nothing_is_cut_and_comes_back_with_its_cursor() {
+    // More than the sockets between them hold.
+    let command = "head -c 8000000 /dev/zero | tr '\\0' x | fold -w 4000";
+    let worker = WorkerProcess::start(&[
+        ("SHEEN_BUILD_COMMAND", command),
+        ("SHEEN_READER_TIMEOUT_SECONDS", "1"),
+    ]);
+    let front = worker.front();
+    let started = front.start("u1", "p1").await.expect(202);
+    let target = format!("{}?userId=u1", started["streamUrl"].as_str().unwrap());
+    let stalled = front.signed("GET", &target, None).send().await.unwrap();
+    let open_streams = async |count: usize| {
+        let line = format!("open_streams {count}");
+        testkit::until_async(&line, async || {
+            let figures = Front::send(front.http.get(format!("{}/metrics", front.url))).await;
+            String::from_utf8(figures.bytes)
+                .unwrap()
+                .lines()
+                .any(|told| told == line)
+        })
+        .await;
+    };
+    open_streams(1).await;
+    front
+        .ended("u1", started["buildId"].as_str().unwrap())
+        .await;
+    open_streams(0).await;
+
+    let had = blocks_of(stalled, |_| false).await;
+    let last = *seqs(&had).last().expect("what it was sent before");
+    let again = front
+        .signed("GET", &target, None)
+        .header("last-event-id", last.to_string());
+    let rest = read_until(again, |_| false).await;
+    assert_eq!(rest.last().unwrap().0, "closed");
+    let all: Vec<u64> = seqs(&had).into_iter().chain(seqs(&rest)).collect();
+    assert_eq!(all, (1..=*all.last().unwrap()).collect::<Vec<u64>>());
+    assert!(last < *all.last().unwrap(), "it was cut");
 }
 
 #[tokio::test]

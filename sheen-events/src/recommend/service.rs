@@ -157,7 +157,12 @@ impl Recommendations {
             };
             let event = event_of(record)?;
             let append = Append::new(build.clone(), token, vec![event]).with_key(key.as_str());
-            match self.0.parts.log.append(append).await? {
+            let outcome = match self.0.parts.log.append(append).await {
+                // It stands in the store, and a log that has no room for it is yet to be closed.
+                Err(error) if error.kind == StoreErrorKind::Full => return Ok(()),
+                outcome => outcome?,
+            };
+            match outcome {
                 // Claimed or settled in between: its token has moved.
                 AppendOutcome::Fenced => {}
                 AppendOutcome::Appended(_) => {

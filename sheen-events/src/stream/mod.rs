@@ -9,7 +9,8 @@
 //! 4. At the token's end comes `token_expired` with the cursor, and no frame after it.
 //! 5. A comment every 15 s when idle, also beside a slow read.
 //! 6. A viewer holds one page of events at most, whatever the backlog. A full service refuses the
-//!    next viewer and drops none.
+//!    next viewer and drops none; only the place of a stream that should have ended a minute ago,
+//!    and whose reader takes nothing, is given to another.
 //! 7. The viewers of a build share what is read of its log: a frame is encoded once, and a wake-up
 //!    is one read, however many they are; wake-ups that come faster share one.
 //! 8. A stream ends after about 30 minutes, to be opened again; those opened together, apart.
@@ -74,6 +75,7 @@
 
 mod body;
 mod encode;
+mod places;
 mod resume;
 mod service;
 mod shelf;

@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use event_listener::{Event, EventListener};
 use sheen_core::error::StoreError;
 use sheen_core::runtime::{BoxFuture, Sleep};
-use sheen_core::time::Clock;
+use sheen_core::time::{Clock, Timestamp};
 
 use super::body::EventStream;
+use super::places::{Place, Places, Term};
 use super::resume::{Start, Wanted};
 use super::tail::{Means, Need, Tails};
 use super::types::{OpenOutcome, StreamConfig, StreamRequest};
@@ -38,8 +39,7 @@ pub(super) struct Shared {
     clock: Arc<dyn Clock>,
     config: StreamConfig,
     tails: Arc<Tails>,
-    opened: AtomicU64,
-    active: AtomicUsize,
+    places: Places,
     is_closing: AtomicBool,
     closing: Event,
 }
@@ -48,7 +48,7 @@ impl fmt::Debug for Shared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Shared")
             .field("config", &self.config)
-            .field("active", &self.active)
+            .field("active", &self.places.taken())
             .finish_non_exhaustive()
     }
 }
@@ -78,8 +78,7 @@ impl StreamService {
                 clock,
                 config,
                 tails: Arc::new(tails),
-                opened: AtomicU64::new(0),
-                active: AtomicUsize::new(0),
+                places: Places::new(config.max_streams, config.max_age),
                 is_closing: AtomicBool::new(false),
                 closing: Event::new(),
             }),
@@ -101,7 +100,7 @@ impl StreamService {
         if self.shared.is_closing.load(Ordering::SeqCst) {
             return Ok(OpenOutcome::ShuttingDown);
         }
-        let Some(permit) = Permit::take(&self.shared) else {
+        let Some(permit) = Permit::take(&self.shared, token_expires_at) else {
             return Ok(OpenOutcome::Full);
         };
         // Listen, then read: an event committed in between rings (B1).
@@ -160,7 +159,7 @@ impl StreamService {
     /// How many streams are open.
     #[must_use]
     pub fn active(&self) -> usize {
-        self.shared.active.load(Ordering::SeqCst)
+        self.shared.places.taken()
     }
 
     /// Ends every stream and opens no more. It returns at once; a stream is woken, reads the log
@@ -172,50 +171,44 @@ impl StreamService {
 }
 
 /// The right to be one of the open streams, given back when dropped.
-pub(super) struct Permit(Arc<Shared>);
+pub(super) struct Permit {
+    shared: Arc<Shared>,
+    place: Place,
+}
 
 impl Permit {
-    fn take(shared: &Arc<Shared>) -> Option<Self> {
-        let most = shared.config.max_streams;
-        let more = |active: usize| (active < most).then_some(active + 1);
-        shared
-            .active
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, more)
-            .ok()?;
-        Some(Self(Arc::clone(shared)))
+    fn take(shared: &Arc<Shared>, token_expires_at: Option<Timestamp>) -> Option<Self> {
+        let clock = &*shared.clock;
+        let token_left = token_expires_at.map(|at| at.since(clock.now()));
+        let place = shared.places.take(clock.monotonic(), token_left)?;
+        Some(Self {
+            shared: Arc::clone(shared),
+            place,
+        })
+    }
+
+    pub(super) const fn term(&self) -> Term {
+        self.place.term
     }
 
     pub(super) fn is_closing(&self) -> bool {
-        self.0.is_closing.load(Ordering::SeqCst)
+        self.shared.is_closing.load(Ordering::SeqCst)
     }
 
     pub(super) fn closing(&self) -> EventListener {
-        self.0.closing.listen()
-    }
-
-    /// How old this stream may become: spread over 20 % of the maximum to either side, evenly and
-    /// without chance, by the golden ratio's multiples (D12).
-    pub(super) fn max_age(&self) -> Duration {
-        const GOLDEN: u32 = 2_654_435_769;
-        let number = self.0.opened.fetch_add(1, Ordering::SeqCst);
-        let part = u32::try_from(number & 0xffff_ffff)
-            .unwrap_or(0)
-            .wrapping_mul(GOLDEN);
-        let age = self.0.config.max_age;
-        let spread = age.mul_f64(0.4 * f64::from(part) / f64::from(u32::MAX));
-        age.mul_f64(0.8).saturating_add(spread)
+        self.shared.closing.listen()
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
-        &*self.0.clock
+        &*self.shared.clock
     }
 
     pub(super) fn config(&self) -> &StreamConfig {
-        &self.0.config
+        &self.shared.config
     }
 
     pub(super) fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-        self.0.sleep.sleep(duration)
+        self.shared.sleep.sleep(duration)
     }
 
     /// Holds it for as long as a stream is silent before an abort.
@@ -228,12 +221,12 @@ impl Permit {
     }
 
     pub(super) fn poll_interval(&self) -> Duration {
-        self.0.wake.poll_interval().min(MAX_POLL_INTERVAL)
+        self.shared.wake.poll_interval().min(MAX_POLL_INTERVAL)
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.0.active.fetch_sub(1, Ordering::SeqCst);
+        self.shared.places.leave(&self.place);
     }
 }

@@ -25,7 +25,9 @@ use crate::wake::Listener;
 /// A chunk is sent once it has so many bytes; the event that passes it is the last in.
 const CHUNK: usize = 32 * 1024;
 /// So many reads may fail one after another before the viewer is sent away to come back.
-const MAX_FAILURES: u32 = 3;
+const MAX_FAILURES: u32 = 6;
+/// The wait after the first of them; it doubles, up to the time between two looks.
+const FIRST_RETRY: Duration = Duration::from_millis(250);
 /// Room for the first frame and the one after it.
 const CONNECTION: usize = 512;
 
@@ -75,8 +77,6 @@ pub(super) struct Viewer {
     look: bool,
     /// Rung so soon after a read that the next is only then, on the monotonic clock.
     later: Option<Duration>,
-    /// On the monotonic clock: when the stream is too old.
-    aged_at: Duration,
     failures: u32,
     /// On the monotonic clock: when to look again whether rung or not, and to send a comment.
     look_at: Duration,
@@ -134,7 +134,6 @@ impl Viewer {
             reading: None,
             look: true,
             later: None,
-            aged_at: permit.clock().monotonic() + permit.max_age(),
             failures: 0,
             look_at: Duration::ZERO,
             comment_at: Duration::ZERO,
@@ -204,7 +203,9 @@ impl Viewer {
         if self.last_words.is_some_and(|until| now >= until) {
             return Some(Turn::End(Ended::ShuttingDown));
         }
-        if self.caught_up && self.pending.is_empty() && now >= self.aged_at {
+        let term = self.permit.term();
+        let is_aged = self.caught_up && self.pending.is_empty() && now >= term.aged_at;
+        if is_aged || now >= term.ends_by {
             self.ending = Some(Ended::Aged);
             return Some(Turn::End(Ended::Aged));
         }
@@ -339,7 +340,12 @@ impl Viewer {
 
     /// How long nothing is due.
     fn patience(&self, now: Duration) -> Duration {
-        let due = self.comment_at.min(self.aged_at);
+        let term = self.permit.term();
+        let ends_at = match self.caught_up {
+            true => term.aged_at,
+            false => term.ends_by,
+        };
+        let due = self.comment_at.min(ends_at);
         let mut patience = due.saturating_sub(now);
         if self.reading.is_none() {
             let looks_at = self.later.map_or(self.look_at, |at| at.min(self.look_at));
@@ -360,8 +366,11 @@ impl Viewer {
             Ok(Some(batch)) => batch,
             Ok(None) => return self.interrupt(),
             Err(error) => {
+                let wait = FIRST_RETRY.saturating_mul(1 << self.failures.min(8));
                 self.failures += 1;
-                self.look_at = self.now() + self.permit.poll_interval();
+                // Not before, whoever rings.
+                self.look_at = self.now() + wait.min(self.permit.poll_interval());
+                self.later = Some(self.look_at);
                 if !error.is_transient() || self.failures >= MAX_FAILURES {
                     self.interrupt();
                 }

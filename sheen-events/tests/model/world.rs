@@ -10,7 +10,7 @@ use sheen_core::id::{BuildId, BuildSessionId, UserId};
 use sheen_core::runtime::ManualSleep;
 use sheen_core::time::ManualClock;
 use sheen_core::token::FencingToken;
-use sheen_events::feed::Feed;
+use sheen_events::feed::{Feed, FeedConfig};
 use sheen_events::log::{Append, AppendOutcome, EventLog, EventType, NewEvent, NewStream};
 use sheen_events::reader::{Moment, Over};
 use sheen_events::stream::{StreamConfig, StreamService};
@@ -99,12 +99,13 @@ impl World {
         let sleep = Arc::new(ManualSleep::new(clock.clone()));
         let dice = Dice::new(seed);
         let streams = service(&log, &wake, &sleep, &clock, &dice);
+        let feed = feed(&log, &wake, &clock, &dice);
         Self {
             seed,
             dice,
             clock,
             sleep,
-            feed: Feed::new(log.clone()),
+            feed,
             log,
             wake,
             streams,
@@ -247,7 +248,7 @@ impl World {
             }
         }
         self.streams = service(&self.log, &self.wake, &self.sleep, &self.clock, &self.dice);
-        self.feed = Feed::new(self.log.clone());
+        self.feed = feed(&self.log, &self.wake, &self.clock, &self.dice);
     }
 
     /// No gap, nothing twice, nothing changed: as far as it was told.
@@ -267,6 +268,19 @@ impl World {
         assert!(viewer.caught_up, "seed {}: never caught up", self.seed);
         assert_eq!(viewer.over, Some(Over::Closed), "seed {}", self.seed);
     }
+}
+
+/// One that reads for each poll, or one that believes the wake-ups.
+fn feed(log: &Arc<Failing>, wake: &Arc<ChaosWake>, clock: &Arc<ManualClock>, dice: &Dice) -> Feed {
+    if dice.one_in(2) {
+        return Feed::new(log.clone());
+    }
+    Feed::remembering(
+        log.clone(),
+        wake.clone(),
+        clock.clone(),
+        FeedConfig::default(),
+    )
 }
 
 fn service(

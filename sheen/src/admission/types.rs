@@ -199,6 +199,8 @@ pub enum Charge {
     Lapsed,
     /// The hold had been committed or released by the credit routes before.
     ClosedElsewhere,
+    /// The answer of the settlement was lost; the account's history has what became of the hold.
+    Unknown,
 }
 
 /// A build that ended now.

@@ -80,6 +80,7 @@ impl Worker {
                 wake: parts.wake,
                 observers: Observers::new(parts.observers, Arc::clone(&parts.spawn), parts.sleep),
                 running: Mutex::default(),
+                unanswered: Mutex::default(),
                 queue: Event::new(),
             }),
             spawn: parts.spawn,
@@ -196,16 +197,23 @@ impl Worker {
         token: FencingToken,
         events: Vec<NewEvent>,
     ) -> Result<AppendOutcome, StoreError> {
+        self.append(Append::new(build.clone(), token, events)).await
+    }
+
+    /// As [`step`](Self::step); with a key it can be repeated, and its events are logged once.
+    pub(crate) async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
         let ends = [EventType::DEPLOY_COMPLETED, EventType::DEPLOY_FAILED];
-        if events.iter().any(|event| ends.contains(&event.kind)) {
+        if append.events.iter().any(|event| ends.contains(&event.kind)) {
             return Err(StoreError::new(StoreErrorKind::Rejected));
         }
-        let outcome = self
-            .log
-            .append(Append::new(build.clone(), token, events))
-            .await?;
-        if matches!(outcome, AppendOutcome::Appended(_)) {
-            self.settling.wake.ring(build);
+        let build = append.build.clone();
+        let outcome = self.log.append(append).await?;
+        // Of a repeat, too: the ring may have been lost with the answer.
+        if matches!(
+            outcome,
+            AppendOutcome::Appended(_) | AppendOutcome::Duplicate(_)
+        ) {
+            self.settling.wake.ring(&build);
         }
         Ok(outcome)
     }
@@ -258,11 +266,13 @@ impl Worker {
     }
 
     /// Ends builds whose queue or heartbeat deadline has passed, at most `limit`; says how many.
-    /// One that cannot be ended now is left for the next sweep and holds no other up.
+    /// One that cannot be ended now is left for the next sweep and holds no other up. Observers hear
+    /// of settlements whose answer was lost.
     ///
     /// # Errors
     /// When the store does not say which builds are overdue.
     pub async fn sweep(&self, limit: u32) -> Result<u32, StoreError> {
+        self.settling.ask_again(&*self.builds).await?;
         let mut ended = 0;
         for build in self.builds.overdue(limit).await? {
             let ending = Ending::Failed {

@@ -1,12 +1,12 @@
 //! Callers that vanish and stores that fail: what follows from a step still follows.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use sheen::admission::{
-    Admission, Admit, AdmitOutcome, Admitted, ProjectReserveOutcome, SettleOutcome, Settled,
+    Admission, Admit, AdmitOutcome, Admitted, Charge, ProjectReserveOutcome, SettleOutcome, Settled,
 };
 use sheen::builder::{BuildError, Builder, Built, Job, Progress};
 use sheen::runner::{RunnerConfig, RunnerHandle, RunnerParts};
@@ -20,10 +20,12 @@ use sheen_core::files::FileSet;
 use sheen_core::id::{BuildId, OperationId, ProjectId, UserId, WorkerId};
 use sheen_core::idempotency::StoredAnswer;
 use sheen_core::mode::permit;
-use sheen_core::runtime::TokioRuntime;
+use sheen_core::runtime::{Sleep as _, TokioRuntime};
 use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
-use sheen_events::log::{EventType, NewEvent};
+use sheen_events::log::{
+    Append, AppendOutcome, EventLog, EventType, NewEvent, NewStream, Page, StreamHead,
+};
 use sheen_events::wake::Wake;
 use tokio::sync::Notify;
 
@@ -70,10 +72,10 @@ fn patient() -> RunnerConfig {
     config
 }
 
-fn run(
+fn run<B: Builder>(
     rooms: &Rooms,
     worker: &Arc<Worker>,
-    builder: &Arc<Waiting>,
+    builder: &Arc<B>,
     config: RunnerConfig,
 ) -> RunnerHandle {
     sheen::runner::start(RunnerParts {
@@ -159,6 +161,8 @@ async fn a_canceller_that_vanishes_takes_nothing_along() {
 #[derive(Debug)]
 struct Faulty {
     inner: Arc<dyn Admission>,
+    /// Whether a settlement fails after it was done.
+    loses_answers: bool,
     failures: AtomicU32,
     cancels_claims: bool,
     settlements: AtomicUsize,
@@ -168,6 +172,7 @@ impl Faulty {
     fn new(rooms: &Rooms, failures: u32, cancels_claims: bool) -> Arc<Self> {
         Arc::new(Self {
             inner: rooms.admission.clone(),
+            loses_answers: false,
             failures: AtomicU32::new(failures),
             cancels_claims,
             settlements: AtomicUsize::new(0),
@@ -206,10 +211,14 @@ impl Admission for Faulty {
         let left = self
             .failures
             .try_update(Ordering::SeqCst, Ordering::SeqCst, |n| n.checked_sub(1));
-        if left.is_ok() {
-            return Err(StoreError::new(StoreErrorKind::Unavailable));
+        if left.is_err() {
+            return self.inner.settle(finish).await;
         }
-        self.inner.settle(finish).await
+        if self.loses_answers {
+            self.inner.settle(finish).await?;
+            return Err(StoreError::new(StoreErrorKind::OutcomeUnknown));
+        }
+        Err(StoreError::new(StoreErrorKind::Unavailable))
     }
 
     async fn reserve(&self, reserve: Reserve) -> Result<ProjectReserveOutcome, StoreError> {
@@ -231,6 +240,146 @@ async fn a_settlement_is_tried_until_the_store_answers() {
         tokio::time::advance(Duration::from_millis(100)).await;
     }
     assert_eq!(ended(&worker, &id).await.status, Status::Deployed);
+}
+
+/// Counts what it hears.
+#[derive(Debug, Default)]
+struct Counting(Mutex<Vec<Settled>>);
+
+impl Counting {
+    fn count(&self) -> usize {
+        self.0.lock().unwrap().len()
+    }
+}
+
+#[async_trait]
+impl SettledObserver for Counting {
+    async fn settled(
+        &self,
+        settled: &Settled,
+    ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+        self.0.lock().unwrap().push(settled.clone());
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_settlement_whose_answer_was_lost_is_heard_of_once() {
+    for (is_done, is_repeated) in [(true, true), (true, false), (false, false)] {
+        let rooms = rooms();
+        let mut faulty = Faulty::new(&rooms, 1, false);
+        Arc::get_mut(&mut faulty).unwrap().loses_answers = is_done;
+        let heard = Arc::new(Counting::default());
+        let mut parts = rooms.parts(vec![heard.clone()]);
+        parts.admission = faulty;
+        let worker = Worker::new(parts);
+        let id = start(&worker, "good").await;
+        worker.cancel(&user(), &id).await.unwrap_err();
+        if is_repeated {
+            worker.cancel(&user(), &id).await.unwrap();
+        }
+        worker.sweep(10).await.unwrap();
+        worker.sweep(10).await.unwrap();
+        if is_done {
+            worker.cancel(&user(), &id).await.unwrap();
+            testkit::until_async("the observer to hear", || async { heard.count() > 0 }).await;
+        }
+        tokio::task::yield_now().await;
+        assert_eq!(heard.count(), usize::from(is_done));
+        for settled in heard.0.lock().unwrap().iter() {
+            assert_eq!(settled.build.reason, Some(FailureReason::Cancelled));
+            assert_eq!(settled.charge, Charge::Unknown);
+        }
+    }
+}
+
+/// A log whose first answers to a builder are lost, after or before the events were appended.
+#[derive(Debug)]
+struct Lossy {
+    inner: Arc<dyn EventLog>,
+    losses: AtomicU32,
+}
+
+#[async_trait]
+impl EventLog for Lossy {
+    async fn open(&self, stream: NewStream) -> Result<StreamHead, StoreError> {
+        self.inner.open(stream).await
+    }
+
+    async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
+        let minus_one = |n: u32| n.checked_sub(1);
+        let left = self
+            .losses
+            .try_update(Ordering::SeqCst, Ordering::SeqCst, minus_one);
+        match left {
+            Ok(left) if left % 2 == 0 => Err(StoreError::new(StoreErrorKind::Unavailable)),
+            Ok(_) => {
+                self.inner.append(append).await?;
+                Err(StoreError::new(StoreErrorKind::OutcomeUnknown))
+            }
+            Err(_) => self.inner.append(append).await,
+        }
+    }
+
+    async fn raise(&self, build: &BuildId, token: FencingToken) -> Result<bool, StoreError> {
+        self.inner.raise(build, token).await
+    }
+
+    async fn close(&self, build: &BuildId) -> Result<bool, StoreError> {
+        self.inner.close(build).await
+    }
+
+    async fn read(&self, id: &BuildId, after: u64, limit: u32) -> Result<Option<Page>, StoreError> {
+        self.inner.read(id, after, limit).await
+    }
+}
+
+/// Logs two lines that are the same, and is done.
+#[derive(Debug)]
+struct Logging;
+
+#[async_trait]
+impl Builder for Logging {
+    async fn build(&self, _: &Job, progress: &Progress) -> Result<Built, BuildError> {
+        progress.log("a line").await?;
+        progress.clone().log("a line").await?;
+        Ok(Built::new("https://preview.test/", Seconds::from_u32(1)))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_log_that_fails_for_a_moment_costs_no_build_and_doubles_no_line() {
+    for (losses, status, lines) in [(5, Status::Deployed, 2), (1000, Status::Failed, 1)] {
+        let rooms = rooms();
+        let mut parts = rooms.parts(Vec::new());
+        parts.log = Arc::new(Lossy {
+            inner: rooms.log.clone(),
+            losses: AtomicU32::new(losses),
+        });
+        let worker = Arc::new(Worker::new(parts));
+        let runner = run(&rooms, &worker, &Arc::new(Logging), patient());
+        let id = start(&worker, "good").await;
+        while runner.running() > 0
+            || worker
+                .build(&user(), &id)
+                .await
+                .unwrap()
+                .unwrap()
+                .build
+                .status
+                .is_active()
+        {
+            TokioRuntime.sleep(Duration::from_millis(100)).await;
+        }
+        assert_eq!(ended(&worker, &id).await.status, status);
+        let page = rooms.log.read(&id, 0, 100).await.unwrap().unwrap();
+        let logged = page
+            .events
+            .iter()
+            .filter(|event| event.kind == EventType::BUILD_LOG);
+        assert_eq!(logged.count(), lines);
+        assert!(runner.shutdown().await);
+    }
 }
 
 #[tokio::test]

@@ -14,7 +14,9 @@ use sheen_core::token::FencingToken;
 use sheen_core::wire::SuggestionItem;
 
 use super::{item, wish};
-use crate::log::{Event, EventLog, MemoryEventLog, NewStream};
+use crate::log::{
+    Append, Event, EventLog, EventType, MemoryEventLog, MemoryLogConfig, NewEvent, NewStream,
+};
 use crate::recommend::*;
 use crate::wake::MemoryWake;
 
@@ -100,12 +102,15 @@ struct Rig {
 
 impl Rig {
     fn new() -> Self {
+        Self::with(MemoryLogConfig::default())
+    }
+
+    fn with(config: MemoryLogConfig) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let limits = QueueLimits::default();
         let store = Arc::new(MemoryRecommendStore::new(clock.clone(), limits, 1000));
         let entropy = Arc::new(SeededEntropy::new(4));
-        let log = MemoryEventLog::new(clock.clone(), entropy, Default::default());
-        let log = Arc::new(log);
+        let log = Arc::new(MemoryEventLog::new(clock.clone(), entropy, config));
         let service = Recommendations::new(RecommendParts {
             store: store.clone(),
             queue: store.clone(),
@@ -214,6 +219,28 @@ async fn what_is_stored_is_announced_once_and_the_stream_ends_after_the_build() 
     rig.ended("other").await;
     assert!(rig.stream("other").await.1);
     assert!(rig.runner.shutdown(Duration::from_secs(60)).await);
+}
+
+#[tokio::test]
+async fn a_log_without_room_for_the_announcement_ends_all_the_same() {
+    let config = MemoryLogConfig {
+        max_events_per_stream: MemoryLogConfig::RESERVED,
+        ..Default::default()
+    };
+    let rig = Rig::with(config);
+    rig.ask("s").await;
+    let data = serde_json::Map::from_iter([("message".to_owned(), "x".into())]);
+    let events =
+        vec![NewEvent::new(EventType::BUILD_LOG, &data).unwrap(); config.max_events_per_stream];
+    let append = Append::new(wish("s", &[]).build, FencingToken::ZERO, events);
+    rig.log.append(append).await.unwrap();
+    rig.ended("s").await;
+    rig.provider.go();
+    testkit::until_async("the stream to end", || async { rig.stream("s").await.1 }).await;
+    assert!(
+        rig.record("s").await.phase.is_settled(),
+        "whoever asks has them"
+    );
 }
 
 #[tokio::test]

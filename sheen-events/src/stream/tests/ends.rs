@@ -117,6 +117,60 @@ async fn d12_a_full_service_refuses_and_drops_nobody() {
 }
 
 #[tokio::test]
+async fn d08_a_stream_whose_reader_takes_nothing_loses_its_place_a_minute_after_its_end() {
+    let config = StreamConfig {
+        max_streams: 2,
+        ..Default::default()
+    };
+    let rig = Rig::with(Arc::new(MemoryWake::new()), config).await;
+    let request = rig.request().until(rig.in_seconds(600));
+    let (mut stalled, mut read) = (rig.open(request).await, rig.open(rig.request()).await);
+    stalled.now();
+    let is_full = async || matches!(rig.streams.open(rig.request()).await, Ok(OpenOutcome::Full));
+    rig.pass(659_999);
+    assert!(
+        is_full().await,
+        "its token has ended, its reader may yet take it"
+    );
+    rig.pass(1);
+    read.now();
+    let mut next = rig.open(rig.request()).await;
+    assert_eq!(next.names(), ["connection", "caught_up"]);
+    assert!(is_full().await);
+
+    // It may be asked again, too late.
+    stalled.now();
+    assert!(stalled.stream.ended().is_some());
+    assert_eq!(rig.streams.active(), 2);
+    drop(stalled);
+    assert_eq!(rig.streams.active(), 2, "it gives back no other's place");
+    assert!(!read.is_over);
+}
+
+#[tokio::test]
+async fn d08_a_stream_with_more_to_send_than_its_reader_takes_ends_in_a_bounded_time() {
+    let config = StreamConfig {
+        page_size: 1,
+        ..Default::default()
+    };
+    let rig = Rig::with(Arc::new(MemoryWake::new()), config).await;
+    rig.append(3000).await;
+    let mut reader = rig.open(rig.request()).await;
+    let mut minutes = 0;
+    while reader.stream.ended().is_none() {
+        assert!(
+            minutes < 38,
+            "it is 36 min old at the most, and a minute late"
+        );
+        reader.stream.next().now_or_never();
+        rig.pass(60_000);
+        minutes += 1;
+    }
+    assert_eq!(reader.stream.ended(), Some(Ended::Aged));
+    assert!(minutes > 24);
+}
+
+#[tokio::test]
 async fn d10_a_viewer_that_leaves_frees_all_it_held() {
     let wake = Arc::new(MemoryWake::new());
     let rig = Rig::with(wake.clone(), StreamConfig::default()).await;
@@ -254,17 +308,20 @@ async fn a_log_that_fails_for_a_moment_costs_nothing_and_one_that_stays_away_the
     rig.log.failures.store(2, SeqCst);
     rig.append(1).await;
     assert_eq!(reader.names(), [] as [&str; 0]);
-    rig.pass(5000);
+    rig.pass(250);
     assert_eq!(reader.names(), [] as [&str; 0]);
-    rig.pass(5000);
+    rig.pass(499);
+    rig.wake.ring(&rig.build);
+    assert_eq!(reader.names(), [] as [&str; 0], "a ring does not hurry it");
+    rig.pass(1);
     assert_eq!(reader.names(), ["1"]);
 
-    rig.log.failures.store(3, SeqCst);
+    rig.log.failures.store(6, SeqCst);
     rig.append(1).await;
-    for _ in 0..3 {
-        assert!(!reader.is_over);
+    for wait in [250, 500, 1000, 2000, 4000] {
         reader.now();
-        rig.pass(5000);
+        assert!(!reader.is_over);
+        rig.pass(wait);
     }
     reader.now();
     rig.pass(LINGER);
