@@ -20,12 +20,10 @@ use sheen_core::files::FileSet;
 use sheen_core::id::{BuildId, OperationId, ProjectId, UserId, WorkerId};
 use sheen_core::idempotency::StoredAnswer;
 use sheen_core::mode::permit;
-use sheen_core::runtime::{Sleep as _, TokioRuntime};
+use sheen_core::runtime::TokioRuntime;
 use sheen_core::seconds::Seconds;
 use sheen_core::token::FencingToken;
-use sheen_events::log::{
-    Append, AppendOutcome, EventLog, EventType, NewEvent, NewStream, Page, StreamHead,
-};
+use sheen_events::log::{EventType, NewEvent};
 use sheen_events::wake::Wake;
 use tokio::sync::Notify;
 
@@ -60,19 +58,19 @@ impl SettledObserver for Heard {
     }
 }
 
-fn rooms() -> Rooms {
+pub(crate) fn rooms() -> Rooms {
     Rooms::with(|config| config.credits.daily_gift = Seconds::from_u32(10_000))
 }
 
 /// Nothing happens by polling or beating again within a test: only by being told.
-fn patient() -> RunnerConfig {
+pub(crate) fn patient() -> RunnerConfig {
     let mut config = RunnerConfig::default();
     let never = Duration::from_secs(3600);
     (config.poll, config.heartbeat, config.sweep) = (never, never, never);
     config
 }
 
-fn run<B: Builder>(
+pub(crate) fn run<B: Builder>(
     rooms: &Rooms,
     worker: &Arc<Worker>,
     builder: &Arc<B>,
@@ -90,11 +88,11 @@ fn run<B: Builder>(
     })
 }
 
-fn user() -> UserId {
+pub(crate) fn user() -> UserId {
     UserId::parse("u").unwrap()
 }
 
-async fn start(worker: &Worker, prompt: &str) -> BuildId {
+pub(crate) async fn start(worker: &Worker, prompt: &str) -> BuildId {
     let input = BuildInput::new(BuildKind::Create, prompt, FileSet::default());
     let render = |_: &Admitted| StoredAnswer::new(202, Vec::new(), *b"{}", "req_1");
     let project = ProjectId::parse("p").unwrap();
@@ -109,7 +107,7 @@ async fn start(worker: &Worker, prompt: &str) -> BuildId {
     }
 }
 
-async fn ended(worker: &Worker, id: &BuildId) -> sheen_core::build::Build {
+pub(crate) async fn ended(worker: &Worker, id: &BuildId) -> sheen_core::build::Build {
     loop {
         let build = worker.build(&user(), id).await.unwrap().unwrap().build;
         if !build.status.is_active() {
@@ -290,95 +288,6 @@ async fn a_settlement_whose_answer_was_lost_is_heard_of_once() {
             assert_eq!(settled.build.reason, Some(FailureReason::Cancelled));
             assert_eq!(settled.charge, Charge::Unknown);
         }
-    }
-}
-
-/// A log whose first answers to a builder are lost, after or before the events were appended.
-#[derive(Debug)]
-struct Lossy {
-    inner: Arc<dyn EventLog>,
-    losses: AtomicU32,
-}
-
-#[async_trait]
-impl EventLog for Lossy {
-    async fn open(&self, stream: NewStream) -> Result<StreamHead, StoreError> {
-        self.inner.open(stream).await
-    }
-
-    async fn append(&self, append: Append) -> Result<AppendOutcome, StoreError> {
-        let minus_one = |n: u32| n.checked_sub(1);
-        let left = self
-            .losses
-            .try_update(Ordering::SeqCst, Ordering::SeqCst, minus_one);
-        match left {
-            Ok(left) if left % 2 == 0 => Err(StoreError::new(StoreErrorKind::Unavailable)),
-            Ok(_) => {
-                self.inner.append(append).await?;
-                Err(StoreError::new(StoreErrorKind::OutcomeUnknown))
-            }
-            Err(_) => self.inner.append(append).await,
-        }
-    }
-
-    async fn raise(&self, build: &BuildId, token: FencingToken) -> Result<bool, StoreError> {
-        self.inner.raise(build, token).await
-    }
-
-    async fn close(&self, build: &BuildId) -> Result<bool, StoreError> {
-        self.inner.close(build).await
-    }
-
-    async fn read(&self, id: &BuildId, after: u64, limit: u32) -> Result<Option<Page>, StoreError> {
-        self.inner.read(id, after, limit).await
-    }
-}
-
-/// Logs two lines that are the same, and is done.
-#[derive(Debug)]
-struct Logging;
-
-#[async_trait]
-impl Builder for Logging {
-    async fn build(&self, _: &Job, progress: &Progress) -> Result<Built, BuildError> {
-        progress.log("a line").await?;
-        progress.clone().log("a line").await?;
-        Ok(Built::new("https://preview.test/", Seconds::from_u32(1)))
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_log_that_fails_for_a_moment_costs_no_build_and_doubles_no_line() {
-    for (losses, status, lines) in [(5, Status::Deployed, 2), (1000, Status::Failed, 1)] {
-        let rooms = rooms();
-        let mut parts = rooms.parts(Vec::new());
-        parts.log = Arc::new(Lossy {
-            inner: rooms.log.clone(),
-            losses: AtomicU32::new(losses),
-        });
-        let worker = Arc::new(Worker::new(parts));
-        let runner = run(&rooms, &worker, &Arc::new(Logging), patient());
-        let id = start(&worker, "good").await;
-        while runner.running() > 0
-            || worker
-                .build(&user(), &id)
-                .await
-                .unwrap()
-                .unwrap()
-                .build
-                .status
-                .is_active()
-        {
-            TokioRuntime.sleep(Duration::from_millis(100)).await;
-        }
-        assert_eq!(ended(&worker, &id).await.status, status);
-        let page = rooms.log.read(&id, 0, 100).await.unwrap().unwrap();
-        let logged = page
-            .events
-            .iter()
-            .filter(|event| event.kind == EventType::BUILD_LOG);
-        assert_eq!(logged.count(), lines);
-        assert!(runner.shutdown().await);
     }
 }
 

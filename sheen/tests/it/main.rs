@@ -4,6 +4,7 @@
 mod conformance;
 mod faults;
 mod full;
+mod lossy;
 mod recommending;
 mod runner;
 mod support;
