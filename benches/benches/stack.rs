@@ -1,7 +1,8 @@
 //! A signed POST of 1 KiB through every layer of a worker on memory stores, over HTTP, beside a bare
 //! axum echo of the same bytes (docs/performance.md, row 16). The server has one core, the caller
 //! the other; 32 connections each wait for their answer. Not criterion's kind of benchmark: what
-//! counts is requests a second.
+//! counts is requests a second. The caller never sleeps: a server that has to wake it pays for that, and
+//! pays more the slower it is.
 //!
 //! `cargo bench -p benches --bench stack` prints medians of several rounds, contestants taking
 //! turns; `SHEEN_BENCH_ROUNDS` (5) says how many.
@@ -133,12 +134,18 @@ fn rate(caller: &Runtime, address: SocketAddr, requests: Vec<Vec<u8>>) -> f64 {
     let count = f64::from(u32::try_from(requests.len()).expect("a count"));
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     caller.block_on(async {
+        let awake = tokio::spawn(async {
+            loop {
+                tokio::task::yield_now().await;
+            }
+        });
         let mut calls = JoinSet::new();
         let begun = clock.monotonic();
         for _ in 0..CONNECTIONS {
             calls.spawn(call(address, Arc::clone(&requests), Arc::clone(&next)));
         }
         calls.join_all().await;
+        awake.abort();
         count / (clock.monotonic() - begun).as_secs_f64()
     })
 }
