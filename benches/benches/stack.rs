@@ -134,7 +134,8 @@ fn rate(caller: &Runtime, address: SocketAddr, requests: Vec<Vec<u8>>) -> f64 {
     let count = f64::from(u32::try_from(requests.len()).expect("a count"));
     let (requests, next) = (Arc::new(requests), Arc::new(AtomicUsize::new(0)));
     caller.block_on(async {
-        let awake = tokio::spawn(async {
+        let mut awake = JoinSet::new();
+        awake.spawn(async {
             loop {
                 tokio::task::yield_now().await;
             }
@@ -145,7 +146,7 @@ fn rate(caller: &Runtime, address: SocketAddr, requests: Vec<Vec<u8>>) -> f64 {
             calls.spawn(call(address, Arc::clone(&requests), Arc::clone(&next)));
         }
         calls.join_all().await;
-        awake.abort();
+        awake.abort_all();
         count / (clock.monotonic() - begun).as_secs_f64()
     })
 }
