@@ -8,6 +8,7 @@ use sheen_core::id::{KeyId, PrincipalId};
 use sheen_core::secret::Secret;
 use sheen_core::time::Timestamp;
 
+use super::ids::Ids;
 use crate::keyed;
 
 /// A principal's key. Keeps the keyed HMAC state and not the secret, which is wiped at once; the
@@ -115,8 +116,7 @@ pub enum KeyRingError {
 #[derive(Debug)]
 pub struct KeyRing {
     keys: Vec<SigningKey>,
-    /// Places in `keys`, by id.
-    by_id: Vec<usize>,
+    by_id: Ids,
     /// The places of the first key's principal.
     unnamed: Vec<usize>,
 }
@@ -138,10 +138,9 @@ impl KeyRing {
         if keys.len() > Self::MAX_KEYS {
             return Err(KeyRingError::TooMany);
         }
-        let mut by_id: Vec<usize> = (0..keys.len()).collect();
-        by_id.sort_by_key(|&at| &keys[at].id);
-        if let Some(pair) = by_id.windows(2).find(|w| keys[w[0]].id == keys[w[1]].id) {
-            return Err(KeyRingError::DuplicateId(keys[pair[0]].id.clone()));
+        let mut ids = std::collections::BTreeSet::new();
+        if let Some(key) = keys.iter().find(|key| !ids.insert(&key.id)) {
+            return Err(KeyRingError::DuplicateId(key.id.clone()));
         }
         let mut held = std::collections::BTreeMap::<&PrincipalId, usize>::new();
         for key in &keys {
@@ -157,8 +156,8 @@ impl KeyRing {
         let first = |place: &usize| keys[*place].principal == keys[0].principal;
         let unnamed = (0..keys.len()).filter(first).collect();
         Ok(Self {
+            by_id: Ids::new(keys.iter().map(|key| &key.id)),
             keys,
-            by_id,
             unnamed,
         })
     }
@@ -177,10 +176,14 @@ impl KeyRing {
 
     /// Where the key with this id stands.
     pub(super) fn place_of(&self, id: &str) -> Option<usize> {
-        let found = self
-            .by_id
-            .binary_search_by(|&at| self.keys[at].id.as_str().cmp(id));
-        found.ok().map(|found| self.by_id[found])
+        let (place, is_its) = self.by_id.nearest(id);
+        is_its.then_some(place)
+    }
+
+    /// Where the key with this id stands, or another, and which of the two.
+    #[inline]
+    pub(super) fn nearest(&self, id: &str) -> (usize, bool) {
+        self.by_id.nearest(id)
     }
 
     pub(super) fn at(&self, place: usize) -> &SigningKey {

@@ -83,6 +83,7 @@ mod body;
 mod decide;
 mod explain;
 mod facts;
+mod ids;
 mod key;
 mod modes;
 #[cfg(feature = "locale-order")]

@@ -160,9 +160,10 @@ impl StoredAnswer {
     pub const MAX_HEADERS: usize = 8 * 1024;
     /// The headers that are kept and sent again (wire.md §4). What belongs to one call or one
     /// caller is not among them: cookies, dates, ids, limits, timings, credentials.
-    pub const KEPT_HEADERS: [&'static str; 10] = [
+    pub const KEPT_HEADERS: [&'static str; 11] = [
         "cache-control",
         "content-disposition",
+        "content-encoding",
         "content-language",
         "content-location",
         "content-type",
