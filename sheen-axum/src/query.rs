@@ -53,6 +53,10 @@ impl Query {
 }
 
 fn decoded(text: &str) -> Result<String, Problem> {
+    // What most of them are: nothing in it stands for anything else.
+    if !text.contains(['+', '%']) {
+        return Ok(text.to_owned());
+    }
     let text = text.replace('+', " ");
     match percent_decode(text.as_bytes()).decode_utf8() {
         Ok(text) => Ok(text.into_owned()),

@@ -94,7 +94,7 @@ impl<S> Layer<S> for SignatureLayer {
     fn layer(&self, inner: S) -> Self::Service {
         SignatureService {
             inner,
-            layer: self.clone(),
+            layer: Arc::new(self.clone()),
         }
     }
 }
@@ -103,7 +103,7 @@ impl<S> Layer<S> for SignatureLayer {
 #[derive(Clone)]
 pub struct SignatureService<S> {
     inner: S,
-    layer: SignatureLayer,
+    layer: Arc<SignatureLayer>,
 }
 
 impl<S> fmt::Debug for SignatureService<S> {
@@ -129,7 +129,7 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let clone = self.inner.clone();
         let mut ready = std::mem::replace(&mut self.inner, clone);
-        let layer = self.layer.clone();
+        let layer = Arc::clone(&self.layer);
         Box::pin(async move {
             let (mut parts, body) = request.into_parts();
             let caller = match layer.caller(&mut parts, body).await {
