@@ -40,6 +40,12 @@ pub const MIGRATIONS: Migrations = Migrations::new(
             include_str!("migrations/0005_groups_make_no_account.up.sql"),
             include_str!("migrations/0005_groups_make_no_account.down.sql"),
         ),
+        Migration::new(
+            6,
+            "late gifts",
+            include_str!("migrations/0006_late_gifts.up.sql"),
+            include_str!("migrations/0006_late_gifts.down.sql"),
+        ),
     ],
 );
 

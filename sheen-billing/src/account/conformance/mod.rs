@@ -326,6 +326,7 @@ macro_rules! credit_store_conformance {
             g2_two_payments_are_two_credits
             g3_what_goes_out_of_range_is_refused_whole
             g4_a_refund_gives_back_or_takes_back
+            g4_what_a_late_commit_took_of_the_new_gift_is_given_back
             g5_refunds_never_sum_above_what_they_are_of
             g6_a_repeated_refund_gets_the_first_answer
             r1_a_view_shows_what_a_reserve_could_take

@@ -71,6 +71,34 @@ pub async fn g4_a_refund_gives_back_or_takes_back(
     harness.check_books(&["ada"]).await;
 }
 
+/// G4: each gift is void at the end of its own day, whichever of them a charge was of.
+pub async fn g4_what_a_late_commit_took_of_the_new_gift_is_given_back(
+    new: impl AsyncFn(CreditPolicy) -> CreditHarness,
+) {
+    let harness = new(gifts(100, 0)).await;
+    harness.credit("ada", "pay", 50).await;
+    harness.to_the_evening().await;
+    let mixed = harness.hold(&wish("op1", 30)).await.reservation;
+    let bought = harness.hold(&wish("op2", 90)).await.reservation;
+    harness.past_midnight().await;
+    // 30 of the old gift and 50 of the new one; 70 of the old one, 20 bought and 40 of the new one.
+    harness.charge(&mixed, "c1", 80).await;
+    harness.charge(&bought, "c2", 130).await;
+    let gift = async |operation: &str, hold: &ReservationId, seconds| {
+        let back = harness.undo(&of_charge(operation, hold, seconds)).await;
+        let balance = back.balance;
+        let left = (balance.daily_gift.get(), balance.paid.get());
+        (back.returned.get(), left)
+    };
+    assert_eq!(gift("f1", &mixed, 20).await, (20, (30, 30)));
+    assert_eq!(gift("f2", &mixed, 60).await, (30, (60, 30)));
+    assert_eq!(gift("f3", &bought, 30).await, (30, (70, 50)));
+    // What is not asked for on that day is void with it.
+    harness.forward(24 * 3600).await;
+    assert_eq!(gift("f4", &bought, 100).await, (0, (100, 50)));
+    harness.check_books(&["ada"]).await;
+}
+
 /// G5.
 pub async fn g5_refunds_never_sum_above_what_they_are_of(
     new: impl AsyncFn(CreditPolicy) -> CreditHarness,

@@ -10,7 +10,7 @@ use super::super::types::{
     ReleaseOutcome, Released, Reserve,
 };
 use super::draft::{Cause, Draft};
-use super::state::{Account, CommitRecord, Hold, HoldState, Record};
+use super::state::{Account, CommitRecord, Hold, HoldState, LateGift, Record};
 use super::sums::Slices;
 use super::{DecideError, Decision};
 
@@ -129,7 +129,16 @@ fn settle(
         charged: from,
         refunded: Slices::default(),
     };
-    draft.put(hold, state);
+    let late = beyond.daily_gift;
+    let late = (hold.day != draft.today && !late.is_zero()).then_some(LateGift {
+        day: draft.today,
+        seconds: late,
+    });
+    let hold = Hold {
+        late_gift: late,
+        ..hold.clone()
+    };
+    draft.put(&hold, state);
     Ok((charged, returned))
 }
 

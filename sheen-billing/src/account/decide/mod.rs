@@ -43,8 +43,8 @@ pub use self::hold::{commit, expire, extend, release};
 pub use self::refund::refund;
 pub use self::reserve::reserve;
 pub use self::state::{
-    Account, Change, CommitRecord, Head, Hold, HoldState, Record, RefundRecord, ReserveRecord,
-    StaleChange,
+    Account, Change, CommitRecord, Head, Hold, HoldState, LateGift, Record, RefundRecord,
+    ReserveRecord, StaleChange,
 };
 pub use self::sums::{Buckets, Slices};
 pub use self::window::Window;

@@ -77,12 +77,14 @@ fn of_charge(
         let part = rest.min(open.of(bucket));
         rest = rest.saturating_sub(part);
         let so_far = refunded.of_mut(bucket);
-        *so_far = so_far.checked_add(part).ok_or(DecideError::Corrupt)?;
         // An expired gift is not revived.
-        if bucket != Bucket::DailyGift || hold.day == draft.today {
-            draft.grant(EntryKind::Refund, bucket, part, cause)?;
-            returned = returned.checked_add(part).ok_or(DecideError::Corrupt)?;
-        }
+        let back = match bucket {
+            Bucket::DailyGift => hold.living_gift(*so_far, part, draft.today),
+            Bucket::WelcomeBonus | Bucket::Paid => part,
+        };
+        *so_far = so_far.checked_add(part).ok_or(DecideError::Corrupt)?;
+        draft.grant(EntryKind::Refund, bucket, back, cause)?;
+        returned = returned.checked_add(back).ok_or(DecideError::Corrupt)?;
     }
     draft.put(hold, HoldState::Committed { charged, refunded });
     let answer = Refunded {

@@ -49,8 +49,20 @@ pub struct Hold {
     pub overage: Overage,
     /// The tables it was quoted by.
     pub terms: Option<Terms>,
+    /// What its commit took beyond it of the gift of a later day than its own.
+    pub late_gift: Option<LateGift>,
     /// Where it stands.
     pub state: HoldState,
+}
+
+/// Seconds of the gift of a day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "there is nothing to add to it")]
+pub struct LateGift {
+    /// Whose gift.
+    pub day: Day,
+    /// How many of it.
+    pub seconds: Seconds,
 }
 
 impl Hold {
@@ -69,8 +81,22 @@ impl Hold {
             day,
             overage: Overage::TopUp,
             terms: None,
+            late_gift: None,
             state,
         }
+    }
+
+    /// What of a refund of `part` gift seconds, after `refunded` of them, is of a gift that is not
+    /// over on `today`. What a commit took late is refunded first: it lasts longer.
+    pub(super) fn living_gift(&self, refunded: Seconds, part: Seconds, today: Day) -> Seconds {
+        let (late_day, late) = match self.late_gift {
+            Some(late) => (late.day, late.seconds.saturating_sub(refunded).min(part)),
+            None => (self.day, Seconds::ZERO),
+        };
+        let held = part.saturating_sub(late);
+        let void = |day: Day, seconds| if day == today { Seconds::ZERO } else { seconds };
+        part.saturating_sub(void(late_day, late))
+            .saturating_sub(void(self.day, held))
     }
 }
 

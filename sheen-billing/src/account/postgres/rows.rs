@@ -9,7 +9,7 @@ use sheen_core::seconds::Seconds;
 use sheen_core::time::{Day, Timestamp};
 
 use crate::account::decide::{
-    Account, Buckets, CommitRecord, Head, Hold, HoldState, Payment, Record, RefundRecord,
+    Account, Buckets, CommitRecord, Head, Hold, HoldState, LateGift, Payment, Record, RefundRecord,
     ReserveRecord, Slices,
 };
 use crate::account::ledger::{EntryKind, Place, Totals};
@@ -94,6 +94,8 @@ pub(super) struct HoldRow {
     refunded_gift: Option<Seconds>,
     refunded_welcome: Option<Seconds>,
     refunded_paid: Option<Seconds>,
+    late_gift: Option<Seconds>,
+    late_day: Option<i64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -292,6 +294,11 @@ impl HoldRow {
         let mut hold = Hold::new(self.reservation_id.clone(), self.seconds, day, state);
         hold.project.clone_from(&self.project_id);
         (hold.overage, hold.terms) = (self.overage()?, self.terms()?);
+        let late = self.late_day.zip(self.late_gift);
+        hold.late_gift = late.map(|(day, seconds)| LateGift {
+            day: Day::from_number(day),
+            seconds,
+        });
         Ok(hold)
     }
 
