@@ -19,6 +19,7 @@ fn drifts(account: &Account, entries: &[Entry]) -> Vec<Drift> {
             .moved
             .push((entry.bucket, entry.from, entry.to, seconds));
         books.entries += 1;
+        books.last_number = books.last_number.max(entry.number);
     }
     for hold in account.holds() {
         if let HoldState::Open { slices, .. } = hold.state {

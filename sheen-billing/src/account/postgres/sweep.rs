@@ -14,6 +14,8 @@ use crate::account::store::CreditSweep;
 
 /// How often the share of one account is decided. What is missed is left to the next sweep.
 const DECISIONS: u32 = 4;
+/// How many times a batch is looked past where nothing in it can be given back.
+const FARTHEST: u32 = 64;
 
 impl PgCreditStore {
     async fn expire_row(&self, row: &PgRow, share: usize) -> Result<u32, StoreError> {
@@ -50,24 +52,61 @@ impl PgCreditStore {
     }
 }
 
-#[async_trait]
-impl CreditSweep for PgCreditStore {
-    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
+/// What came of one look at the oldest lapsed holds.
+struct Swept {
+    released: u32,
+    /// Whether there may be more.
+    full: bool,
+    /// Of an account whose rows were changed by hand.
+    spoilt: Option<StoreError>,
+}
+
+impl PgCreditStore {
+    /// Looks at the oldest `look` lapsed holds and gives back at most `limit` of them.
+    async fn sweep(&self, look: u32, limit: u32) -> Result<Swept, StoreError> {
         let found = rows(&self.pool, || {
-            sqlx::query(include_str!("sql/lapsed.sql")).bind(i64::from(limit))
+            sqlx::query(include_str!("sql/lapsed.sql")).bind(i64::from(look))
         })
         .await?;
-        let (mut released, mut corrupted) = (0u32, None);
+        let (mut released, mut seen, mut spoilt) = (0u32, 0u32, None);
         for row in &found {
             let share: i32 = row.try_get("share").map_err(step_error)?;
+            let share = u32::try_from(share).map_err(corrupt)?;
+            seen = seen.saturating_add(share);
+            let share = share.min(limit.saturating_sub(released));
             let share = usize::try_from(share).map_err(corrupt)?;
             match self.expire_row(row, share).await {
                 Ok(more) => released = released.saturating_add(more),
-                // One account whose rows were changed by hand holds no other up, and is told last.
-                Err(error) if error.kind == StoreErrorKind::Corrupt => corrupted = Some(error),
+                // It holds no other account up, and is told last.
+                Err(error) if is_spoilt(error.kind) => spoilt = Some(error),
                 Err(error) => return Err(error),
             }
         }
-        corrupted.map_or(Ok(released), Err)
+        Ok(Swept {
+            released,
+            full: seen >= look,
+            spoilt,
+        })
+    }
+}
+
+/// Of figures that do not fit, and of rows where the account's next ones belong.
+const fn is_spoilt(kind: StoreErrorKind) -> bool {
+    matches!(kind, StoreErrorKind::Corrupt | StoreErrorKind::Rejected)
+}
+
+#[async_trait]
+impl CreditSweep for PgCreditStore {
+    async fn expire(&self, limit: u32) -> Result<u32, StoreError> {
+        let mut look = limit;
+        loop {
+            let swept = self.sweep(look, limit).await?;
+            let is_blocked = swept.spoilt.is_some() && swept.released == 0 && swept.full;
+            if !is_blocked || look >= limit.saturating_mul(FARTHEST) {
+                return swept.spoilt.map_or(Ok(swept.released), Err);
+            }
+            // Accounts that cannot be swept are all that it saw: those behind them are not to wait.
+            look = look.saturating_mul(4);
+        }
     }
 }

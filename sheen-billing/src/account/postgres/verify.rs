@@ -30,6 +30,7 @@ struct MovedRow {
     to_place: String,
     seconds: u64,
     entries: u64,
+    last_number: u64,
 }
 
 #[derive(Debug, Deserialize)]
@@ -49,6 +50,7 @@ impl BooksRow {
             let to = named(&PLACES, place_text, &row.to_place)?;
             books.moved.push((bucket, from, to, row.seconds));
             books.entries = books.entries.saturating_add(row.entries);
+            books.last_number = books.last_number.max(row.last_number);
         }
         if let Some(held) = &self.held {
             books.open_holds = held.open_holds;

@@ -10,7 +10,7 @@ bounds AS MATERIALIZED (
 ),
 moved AS (
     SELECT e.user_id, e.bucket, e.from_place, e.to_place,
-        sum(e.seconds) AS seconds, count(*) AS entries
+        sum(e.seconds) AS seconds, count(*) AS entries, max(e.number) AS last_number
     FROM sheen.credit_entries e
     WHERE ($1::text IS NULL OR e.user_id = $1) AND ($2::text IS NULL OR e.user_id > $2)
         AND e.user_id <= coalesce((SELECT upto FROM bounds), e.user_id)
