@@ -112,10 +112,12 @@ fn fan_out(way: Way, count: usize, events: u64) -> f64 {
             reading.spawn(async move { viewer.read_to(wanted).await });
         }
         let begun = clock.monotonic();
+        // A server that is a process of its own ends with its contestant, after the last is read.
+        let publisher = Arc::clone(&contestant);
         server.spawn(async move {
             let message = "m".repeat(70);
             for seq in 1..=events {
-                contestant.publish(seq, &message).await;
+                publisher.publish(seq, &message).await;
                 tokio::task::yield_now().await;
             }
         });
@@ -137,13 +139,13 @@ fn lateness(way: Way) -> f64 {
         for viewer in viewers {
             reading.spawn(watch(viewer, clock.clone()));
         }
-        let beats = clock.clone();
+        let (beats, publisher) = (clock.clone(), Arc::clone(&contestant));
         server.spawn(async move {
             for seq in 1..=BEATS {
                 TokioRuntime.sleep(Duration::from_millis(100)).await;
                 let now = beats.monotonic().as_nanos();
                 let message = format!("{}@{now:0DIGITS$}", "m".repeat(49));
-                contestant.publish(seq, &message).await;
+                publisher.publish(seq, &message).await;
             }
         });
         reading.join_all().await.concat()

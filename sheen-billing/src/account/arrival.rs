@@ -38,9 +38,11 @@ pub enum PurchaseWaitError<E> {
 }
 
 impl PurchaseWait {
-    /// Looks until `look` finds what it looks for: for instance the page of the account's history
-    /// that has the payment's id, or a balance that was lower before. A look that fails counts as
-    /// one that found nothing; the first one is made at once, and no pause follows the last.
+    /// Looks until `look` finds what it looks for: for instance an entry whose operation is the
+    /// payment's id among those after the last one before the sale
+    /// ([`CreditReader::entries`](super::CreditReader::entries)), or a balance that was lower
+    /// before. A look that fails counts as one that found nothing; the first one is made at once,
+    /// and no pause follows the last.
     ///
     /// ```
     /// use sheen_billing::account::PurchaseWait;
