@@ -4,8 +4,7 @@ use std::io;
 use std::pin::pin;
 use std::time::Duration;
 
-use axum::serve::ListenerExt as _;
-use rustix::net::sockopt::set_tcp_user_timeout;
+use sheen_axum::serve::{Server, tcp};
 use sheen_core::runtime::{Sleep as _, TokioRuntime};
 use sheen_core::seconds::Seconds;
 use tokio::net::TcpListener;
@@ -26,29 +25,15 @@ pub(crate) async fn until_told_to_stop(
     wired: &Wired,
     reader_timeout: Seconds,
 ) -> io::Result<()> {
-    let patience = reader_timeout.get().saturating_mul(1000);
-    let patience = u32::try_from(patience).unwrap_or(u32::MAX);
-    // A small event must not wait for the acknowledgement of the one before it.
-    let listener = listener.tap_io(move |stream| {
-        if let Err(error) = stream.set_nodelay(true) {
-            tracing::debug!(%error, "TCP_NODELAY was refused");
-        }
-        // A reader that takes nothing more is gone, and its place with it: nothing of a stream runs
-        // while its socket is full.
-        if let Err(error) = set_tcp_user_timeout(&*stream, patience) {
-            tracing::debug!(%error, "TCP_USER_TIMEOUT was refused");
-        }
-    });
+    let listener = tcp(listener, Duration::from_secs(reader_timeout.get()));
     let (stopped, stop) = oneshot::channel::<()>();
-    // A router itself would be copied whole for each connection: 22 KB a viewer.
-    let routes = wired.router.clone().into_make_service();
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async {
+    let server = Server::new(listener, wired.router.clone()).run_until(async {
         // A dropped sender stops the server as well.
         let _ = stop.await;
     });
-    let mut server = pin!(server.into_future());
+    let mut server = pin!(server);
     tokio::select! {
-        ended = &mut server => return ended,
+        () = &mut server => return Ok(()),
         told = told_to_stop() => told?,
     }
     tracing::info!("stopping");
@@ -68,7 +53,7 @@ pub(crate) async fn until_told_to_stop(
     let _ = stopped.send(());
     let limit = TokioRuntime.sleep(LAST_ANSWERS);
     tokio::select! {
-        ended = server => ended?,
+        () = server => {}
         () = limit => tracing::info!("connections that were still open are cut"),
     }
     Ok(())

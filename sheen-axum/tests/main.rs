@@ -43,6 +43,9 @@ mod nested;
 mod replay;
 #[path = "it/revoked.rs"]
 mod revoked;
+#[cfg(feature = "serve")]
+#[path = "it/serve.rs"]
+mod serve;
 #[path = "it/signed_urls.rs"]
 mod signed_urls;
 #[path = "it/sockets.rs"]

@@ -195,7 +195,7 @@ fn sheens(server: &Runtime, history: u64, message: &str) -> Contestant {
         }
     });
     Contestant {
-        address: server::serve(server, sheen_axum::router(app).expect("a worker")),
+        address: server::serve_worker(server, sheen_axum::router(app).expect("a worker")),
         request: head(&format!(
             "/v1/builds/b1/events/stream?access_token={}",
             token.expose()

@@ -1,9 +1,11 @@
 //! Serving a worker or a peer.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use axum::Router;
 use axum::serve::ListenerExt as _;
+use sheen_axum::serve::{Server, tcp};
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
@@ -14,7 +16,18 @@ pub(crate) fn one_core() -> Runtime {
     builder.build().expect("a runtime")
 }
 
-/// Serves `router` on `runtime` until that ends.
+/// Serves `router` on `runtime` until that ends, as a worker is served.
+#[allow(dead_code, reason = "some benchmarks ask")]
+pub(crate) fn serve_worker(runtime: &Runtime, router: Router) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0");
+    let listener = runtime.block_on(listener).expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = Server::new(tcp(listener, Duration::from_secs(30)), router);
+    runtime.spawn(server.run_until(std::future::pending()));
+    address
+}
+
+/// Serves `router` on `runtime` until that ends, as axum does it.
 pub(crate) fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0");
     let listener = runtime.block_on(listener).expect("a port");

@@ -13,11 +13,13 @@ use axum::body::Body;
 use axum::response::Response;
 use http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, ORIGIN, VARY,
+    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ALLOW, ORIGIN,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 use sheen_core::runtime::BoxFuture;
 use tower::{Layer, Service};
+
+use crate::vary::vary_by;
 
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, OPTIONS");
 const ALLOWED: HeaderValue = HeaderValue::from_static(
@@ -90,7 +92,7 @@ where
         Box::pin(async move {
             let mut answer = answering.await?;
             let headers = answer.headers_mut();
-            vary_by_origin(headers);
+            vary_by(headers, "origin");
             if let Some(origin) = origin {
                 headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
@@ -100,15 +102,11 @@ where
     }
 }
 
-fn vary_by_origin(headers: &mut HeaderMap) {
-    headers.append(VARY, HeaderValue::from_static("origin"));
-}
-
 fn preflight(origin: Option<HeaderValue>) -> Response {
     let mut answer = Response::new(Body::empty());
     *answer.status_mut() = StatusCode::NO_CONTENT;
     let headers = answer.headers_mut();
-    vary_by_origin(headers);
+    vary_by(headers, "origin");
     headers.insert(ALLOW, METHODS);
     let Some(origin) = origin else {
         return answer;

@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{
     CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_LENGTH, CONTENT_TYPE, ETAG, IF_NONE_MATCH,
-    REFERRER_POLICY, RETRY_AFTER, VARY, X_CONTENT_TYPE_OPTIONS,
+    REFERRER_POLICY, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use sheen_core::error::{Code, Fields};
@@ -26,6 +26,7 @@ use crate::problem::Problem;
 use crate::query::Query;
 use crate::revocation::Watched;
 use crate::signature::{Caller, TokenPlace, original_uri};
+use crate::vary::vary_by;
 
 const X_NEXT_POLL_MS: HeaderName = HeaderName::from_static("x-next-poll-ms");
 const X_ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
@@ -118,7 +119,7 @@ pub(super) async fn of_a_reader(mut answer: Response) -> Response {
     let headers = answer.headers_mut();
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.append(VARY, HeaderValue::from_static("authorization"));
+    vary_by(headers, "authorization");
     headers
         .entry(CACHE_CONTROL)
         .or_insert(HeaderValue::from_static("private, no-store"));

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::Response;
-use http::header::{
-    ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, VARY, X_CONTENT_TYPE_OPTIONS,
-};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_LANGUAGE, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use sheen_core::error::{Code, Fields};
 use sheen_core::id::BuildId;
@@ -19,6 +17,7 @@ use super::app::App;
 use super::refusals::unknown_outcome;
 use crate::call::Call;
 use crate::problem::Problem;
+use crate::vary::vary_by;
 
 const LINES: &str = "application/x-ndjson";
 const ARRAY: &str = "application/json";
@@ -71,7 +70,7 @@ fn answer(head: &ReplayHead, format: ReplayFormat, body: Body) -> Response {
     ] {
         headers.insert(name, HeaderValue::from_static(value));
     }
-    headers.append(VARY, HeaderValue::from_static("accept"));
+    vary_by(headers, "accept");
     for (name, number) in [
         (X_REPLAY_FROM, head.from),
         (X_REPLAY_TO, head.to),
