@@ -1,9 +1,10 @@
 //! Serving a router over HTTP/1.1, with bounds on what a connection may cost: how long a head may
 //! take, how long a reader may take nothing, how many connections there are, how large a head is.
 //!
-//! A viewer who waits costs 20 KiB here (1 KiB more where limits add their headers), and 8 KiB more behind `axum::serve`, which looks for
-//! HTTP/2 first and makes hyper's buffer twice as large by it. There are no upgrades: a service that
-//! has WebSockets beside the worker's routes is served by `axum::serve`.
+//! A viewer who waits costs 20 KiB here, 1 KiB more where limits add their headers, and 8 KiB more
+//! behind `axum::serve`, which looks for HTTP/2 first and makes hyper's buffer twice as large by it.
+//! There are no upgrades: a service that has WebSockets beside the worker's routes is served by
+//! `axum::serve`.
 //!
 //! ```
 //! use axum::{Router, routing::get};

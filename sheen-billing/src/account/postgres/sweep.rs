@@ -101,11 +101,12 @@ impl CreditSweep for PgCreditStore {
         let mut look = limit;
         loop {
             let swept = self.sweep(look, limit).await?;
-            let is_blocked = swept.spoilt.is_some() && swept.released == 0 && swept.full;
+            let is_blocked = swept.released == 0 && swept.full;
             if !is_blocked || look >= limit.saturating_mul(FARTHEST) {
                 return swept.spoilt.map_or(Ok(swept.released), Err);
             }
-            // Accounts that cannot be swept are all that it saw: those behind them are not to wait.
+            // Accounts that are spoilt or worked on are all that it saw: those behind them are not
+            // to wait.
             look = look.saturating_mul(4);
         }
     }
