@@ -3,10 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, HttpBody as _};
 use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
 use http::{Method, Request};
+use sheen_core::error::Code;
 use sheen_core::idempotency::{
     BeginOutcome, Fingerprint, IdempotencyKey, IdempotencyStore, Lease, Scope,
 };
@@ -36,9 +39,14 @@ pub struct IdempotencyLayer {
     pub(super) store: Arc<dyn IdempotencyStore>,
     pub(super) spawn: Arc<dyn Spawn>,
     pub(super) sleep: Arc<dyn Sleep>,
+    pub(super) renew_every: Duration,
 }
 
 impl IdempotencyLayer {
+    /// How often the lease of a running call is renewed when nothing else is said: every 20 s, a third
+    /// of [`Lifetimes::LEASE`](sheen_core::idempotency::Lifetimes).
+    pub const RENEW_EVERY: Duration = Duration::from_secs(20);
+
     /// Records in `store`; calls run in tasks of `spawn`.
     #[must_use]
     pub const fn new(
@@ -50,7 +58,17 @@ impl IdempotencyLayer {
             store,
             spawn,
             sleep,
+            renew_every: Self::RENEW_EVERY,
         }
+    }
+
+    /// Renews leases this often. Where the store's lease is not the usual one, it must be said: a call
+    /// that outlives its lease may happen twice. A third of the lease leaves room for a renewal that
+    /// fails.
+    #[must_use]
+    pub const fn renew_every(mut self, pause: Duration) -> Self {
+        self.renew_every = pause;
+        self
     }
 }
 
@@ -103,7 +121,8 @@ where
                 Ok(None) => return ready.call(request).await,
                 Err(problem) => return Ok(problem.into_response()),
             };
-            let lease = match layer.lease(&keyed).await {
+            let patience = Patience::of(request.headers(), &*layer.sleep);
+            let lease = match layer.lease(&keyed, patience).await {
                 Ok(lease) => lease,
                 Err(answer) => return Ok(*answer),
             };
@@ -117,7 +136,6 @@ struct Keyed {
     scope: Scope,
     key: IdempotencyKey,
     fingerprint: Fingerprint,
-    patience: Patience,
     timing: Option<ServerTiming>,
 }
 
@@ -136,8 +154,17 @@ impl Keyed {
         let Owner::Scope(scope) = owner else {
             return Ok(None);
         };
-        let body = request.extensions().get::<BufferedBody>();
-        let body = body.map(|body| body.0.clone()).unwrap_or_default();
+        let body = match request.extensions().get::<BufferedBody>() {
+            Some(body) => body.0.clone(),
+            None if request.body().is_end_stream() => Bytes::new(),
+            // Another body under the key would pass for this one.
+            None => {
+                tracing::error!(
+                    "a call with a key came without its body: no signature layer is outside"
+                );
+                return Err(Problem::new(Code::Internal));
+            }
+        };
         let caller = request.extensions().get::<Caller>();
         let hash = caller.and_then(Caller::body_sha256);
         let uri = original_uri(request.extensions(), request.uri());
@@ -145,7 +172,6 @@ impl Keyed {
             scope: scope.clone(),
             key,
             fingerprint: fingerprint_of(request.method(), uri, &body, hash)?,
-            patience: Patience::of(request.headers()),
             timing: request.extensions().get::<ServerTiming>().cloned(),
         }))
     }
@@ -153,8 +179,7 @@ impl Keyed {
 
 impl IdempotencyLayer {
     /// The lease of the call's key, or the answer that the call gets without running.
-    async fn lease(&self, keyed: &Keyed) -> Result<Lease, Box<Response>> {
-        let mut patience = keyed.patience;
+    async fn lease(&self, keyed: &Keyed, mut patience: Patience) -> Result<Lease, Box<Response>> {
         loop {
             let begun = self
                 .store

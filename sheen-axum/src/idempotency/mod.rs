@@ -18,7 +18,8 @@
 //! 6. A store that fails refuses the call before it runs.
 //!
 //! It stands inside the [signature layer](crate::signature), which has the body, and behind
-//! whatever puts an [`Owner`] into the request.
+//! whatever puts an [`Owner`] into the request. A keyed call with a body that came another way is
+//! refused (500): its repeats could not be told from other calls.
 //!
 //! ```
 //! # async fn demo() -> Result<(), Box<dyn std::error::Error>> {

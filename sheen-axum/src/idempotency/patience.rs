@@ -2,41 +2,48 @@
 
 use std::time::Duration;
 
+use futures_util::future::{Either, select};
 use http::{HeaderMap, HeaderName};
-use sheen_core::runtime::Sleep;
+use sheen_core::runtime::{BoxFuture, Sleep};
 
 const PREFER: HeaderName = HeaderName::from_static("prefer");
 /// The longest wait for a first call, in seconds (wire.md §4).
 const LONGEST_WAIT: u32 = 10;
-/// How often a waiting repeat looks again.
+/// How long after a look a waiting repeat looks again.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
-const LOOKS_PER_SECOND: u32 = 20;
 
-/// How often a repeat still looks whether the first call has ended.
-#[derive(Debug, Clone, Copy)]
+/// How long a repeat still looks whether the first call has ended, whatever a look takes.
 pub(crate) struct Patience {
-    looks: u32,
+    /// Ends with it.
+    over: Option<BoxFuture<'static, ()>>,
 }
 
 impl Patience {
     /// None at all.
-    pub(crate) const NONE: Self = Self { looks: 0 };
+    pub(crate) const NONE: Self = Self { over: None };
 
-    /// As long as the caller is ready to wait: `Prefer: wait=N` seconds (RFC 7240), at most 10.
-    pub(crate) fn of(headers: &HeaderMap) -> Self {
+    /// As long from now as the caller is ready to wait: `Prefer: wait=N` seconds (RFC 7240), at most
+    /// 10.
+    pub(crate) fn of(headers: &HeaderMap, sleep: &dyn Sleep) -> Self {
+        let seconds = wait_of(headers);
+        let longest = Duration::from_secs(seconds.into());
         Self {
-            looks: wait_of(headers) * LOOKS_PER_SECOND,
+            over: (seconds > 0).then(|| sleep.sleep(longest)),
         }
     }
 
-    /// Waits until it is time for another look; `false`, at once, when there is none left.
+    /// Waits until it is time for another look; `false` when there is no time left.
     pub(crate) async fn wait(&mut self, sleep: &dyn Sleep) -> bool {
-        if self.looks == 0 {
+        let Some(over) = &mut self.over else {
             return false;
+        };
+        match select(over, sleep.sleep(LOOK_AGAIN)).await {
+            Either::Left(_) => {
+                self.over = None;
+                false
+            }
+            Either::Right(_) => true,
         }
-        self.looks -= 1;
-        sleep.sleep(LOOK_AGAIN).await;
-        true
     }
 }
 
@@ -58,10 +65,8 @@ fn wait_of(headers: &HeaderMap) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
-
     use http::HeaderValue;
-    use sheen_core::runtime::BoxFuture;
+    use sheen_core::runtime::TokioRuntime;
 
     use super::*;
 
@@ -85,26 +90,26 @@ mod tests {
         }
     }
 
-    /// Sleeps not at all and adds up how long it would have.
-    #[derive(Debug, Default)]
-    struct Sum(Mutex<Duration>);
-
-    impl Sleep for Sum {
-        fn sleep(&self, duration: Duration) -> BoxFuture<'static, ()> {
-            *self.0.lock().unwrap() += duration;
-            Box::pin(async {})
-        }
-    }
-
-    #[tokio::test]
-    async fn patience_lasts_as_long_as_the_caller_said() {
-        for (said, seconds) in [(None, 0), (Some("wait=2"), 2), (Some("wait=11"), 10)] {
+    /// Looks of 1 ms and of 5 s, until patience ends.
+    #[tokio::test(start_paused = true)]
+    async fn patience_lasts_as_long_as_the_caller_said_whatever_a_look_takes() {
+        for (said, quick, slow) in [
+            (None, 0, 0),
+            (Some("wait=2"), 39, 1),
+            (Some("wait=11"), 196, 2),
+        ] {
             let mut headers = HeaderMap::new();
             headers.extend(said.map(|said| (PREFER, HeaderValue::from_static(said))));
-            let (mut patience, sleep) = (Patience::of(&headers), Sum::default());
-            while patience.wait(&sleep).await {}
-            let slept = *sleep.0.lock().unwrap();
-            assert_eq!(slept, Duration::from_secs(seconds));
+            for (look, wanted) in [(1, quick), (5_000, slow)] {
+                let mut patience = Patience::of(&headers, &TokioRuntime);
+                let mut looks = 0;
+                while patience.wait(&TokioRuntime).await {
+                    looks += 1;
+                    TokioRuntime.sleep(Duration::from_millis(look)).await;
+                }
+                assert_eq!(looks, wanted, "{said:?}, {look} ms");
+                assert!(!patience.wait(&TokioRuntime).await, "it is over for good");
+            }
         }
     }
 }

@@ -22,8 +22,6 @@ use super::whole::Unkept;
 use crate::problem::Problem;
 use crate::request_id::RequestIds;
 
-/// How often a running call's lease (60 s) is renewed.
-const RENEW: Duration = Duration::from_secs(20);
 /// Between the tries to store an answer; each pause is twice the one before.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_millis(800);
@@ -90,7 +88,7 @@ where
 /// Keeps the lease alive; ends once it is lost.
 async fn renew(layer: &IdempotencyLayer, mut lease: Lease) {
     loop {
-        layer.sleep.sleep(RENEW).await;
+        layer.sleep.sleep(layer.renew_every).await;
         match layer.store.extend(&lease).await {
             Ok(ExtendOutcome::Extended(longer)) => lease = longer,
             Ok(_) => return,

@@ -55,7 +55,7 @@ async fn start(
     let wish = call.read();
     // The body is in the wish now.
     parts.extensions.remove::<BufferedBody>();
-    let patience = Patience::of(&parts.headers);
+    let patience = Patience::of(&parts.headers, &*app.sleep);
     let asked = Asked {
         kind,
         keyed,

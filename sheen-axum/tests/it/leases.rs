@@ -8,13 +8,13 @@ use async_trait::async_trait;
 use axum::body::Body;
 use axum::routing::post;
 use axum::{Extension, Router};
-use http::{HeaderMap, Request};
+use http::{HeaderMap, Request, StatusCode};
 use sheen_axum::idempotency::{IdempotencyLayer, Owner};
 use sheen_core::error::{StoreError, StoreErrorKind};
 use sheen_core::id::{PrincipalId, UserId};
 use sheen_core::idempotency::{
     BeginOutcome, ExtendOutcome, Fingerprint, IdempotencyKey, IdempotencyStore, Lease,
-    LeaseOutcome, MemoryIdempotencyStore, Scope, StoredAnswer,
+    LeaseOutcome, Lifetimes, MemoryIdempotencyStore, Scope, StoredAnswer,
 };
 use sheen_core::runtime::{ManualSleep, Spawn, TokioRuntime};
 use sheen_core::time::{ManualClock, Timestamp};
@@ -41,6 +41,13 @@ impl Held {
     }
 
     fn over(store: impl FnOnce(Arc<ManualClock>) -> Arc<dyn IdempotencyStore>) -> Self {
+        Self::paced(store, IdempotencyLayer::RENEW_EVERY)
+    }
+
+    fn paced(
+        store: impl FnOnce(Arc<ManualClock>) -> Arc<dyn IdempotencyStore>,
+        pace: Duration,
+    ) -> Self {
         let clock = Arc::new(ManualClock::at(Timestamp::EPOCH));
         let sleep = Arc::new(ManualSleep::new(clock.clone()));
         let (permits, calls) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
@@ -53,7 +60,8 @@ impl Held {
         let (principal, user) = (PrincipalId::parse("p"), UserId::parse("u"));
         let scope = Scope::new(principal.unwrap(), user.unwrap());
         let layer =
-            IdempotencyLayer::new(store(clock.clone()), Arc::new(TokioRuntime), sleep.clone());
+            IdempotencyLayer::new(store(clock.clone()), Arc::new(TokioRuntime), sleep.clone())
+                .renew_every(pace);
         let app = Router::new()
             .route("/", post(handler))
             .layer(layer)
@@ -98,6 +106,43 @@ async fn settle() {
 #[track_caller]
 fn ended(mut call: oneshot::Receiver<Answer>) -> Answer {
     call.try_recv().unwrap()
+}
+
+/// Leases of 10 s, renewed at the pace that was said.
+#[tokio::test]
+async fn short_leases_are_kept_by_renewing_them_sooner() {
+    let short = Lifetimes::new(Duration::from_secs(3600), Duration::from_secs(10));
+    let held = Held::paced(
+        |clock| Arc::new(MemoryIdempotencyStore::new(clock, short, 100)),
+        Duration::from_secs(3),
+    );
+    let slow = held.call("slow");
+    settle().await;
+    for _ in 0..10 {
+        held.sleep.advance(Duration::from_secs(3));
+        settle().await;
+    }
+    let repeat = held.call("repeat");
+    settle().await;
+    assert_eq!(ended(repeat).status, 409);
+    held.permits.add_permits(1);
+    settle().await;
+    assert_eq!((ended(slow).status, held.calls()), (StatusCode::OK, 1));
+}
+
+#[tokio::test]
+async fn i2_a_body_that_nobody_read_before_is_refused_and_no_body_is_not() {
+    let held = Held::new();
+    held.permits.add_permits(1);
+    let call = |body: &'static str| {
+        let request = Request::post("/").header("idempotency-key", "k");
+        let request = request.header("x-label", "it").body(Body::from(body));
+        let app = held.app.clone();
+        async move { send(&app, request.unwrap()).await }
+    };
+    assert_eq!(call("{}").await.status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert_eq!(held.calls(), 0);
+    assert_eq!((call("").await.status, held.calls()), (StatusCode::OK, 1));
 }
 
 #[tokio::test]

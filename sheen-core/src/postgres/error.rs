@@ -51,7 +51,7 @@ fn kind_of_state(state: &str) -> StoreErrorKind {
         // Lost to others, or was cancelled while waiting for them: rolled back.
         "40001" | "40P01" | "55P03" | "57014" => StoreErrorKind::Contended,
         // The connection or the server went away: a commit may have come before it.
-        "57P01" | "57P02" | "57P05" | "40003" => StoreErrorKind::OutcomeUnknown,
+        "57P01" | "57P02" | "57P05" | "25P03" | "40003" => StoreErrorKind::OutcomeUnknown,
         "53100" => StoreErrorKind::Full,
         // Starting up, out of connections or memory, or a standby that cannot write.
         "57P03" | "25006" => StoreErrorKind::Unavailable,
@@ -162,6 +162,7 @@ mod tests {
             ("08006", OutcomeUnknown),
             ("08P01", OutcomeUnknown),
             ("57P01", OutcomeUnknown),
+            ("25P03", OutcomeUnknown),
             ("57P03", Unavailable),
             ("53300", Unavailable),
             ("53100", Full),

@@ -3,6 +3,7 @@
 
 mod conformance;
 mod cuts;
+mod frozen;
 mod meetings;
 mod statements;
 

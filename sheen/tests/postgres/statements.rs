@@ -27,7 +27,9 @@ impl World {
             "SELECT coalesce(sum(calls), 0)::bigint FROM pg_stat_statements
              WHERE toplevel
              AND dbid = (SELECT oid FROM pg_database WHERE datname = current_database())
-             AND query NOT LIKE '%pg_stat_statements%'",
+             AND query NOT LIKE '%pg_stat_statements%'
+             -- They come in one message with BEGIN.
+             AND query NOT LIKE 'SET LOCAL %'",
         )
         .fetch_one(&mut connection)
         .await
@@ -37,7 +39,7 @@ impl World {
     }
 }
 
-fn cancel(build: &str, user: &str) -> Finish {
+pub(super) fn cancel(build: &str, user: &str) -> Finish {
     let ending = Ending::Failed {
         reason: FailureReason::Cancelled,
         error: "called off".into(),

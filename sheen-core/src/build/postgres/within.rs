@@ -46,7 +46,9 @@ use crate::token::FencingToken;
 /// # }
 /// ```
 impl PgBuildStore {
-    /// Puts a build in the queue.
+    /// Puts a build in the queue of whoever claims from this store. Where that is a worker of the crate
+    /// `sheen`, builds are admitted by its `Admission` instead: one without a stream in the event log
+    /// stays at the head of its queue.
     ///
     /// # Errors
     /// When the database fails.

@@ -253,11 +253,11 @@ impl PgTransactionalIdempotency {
         R: Send,
     {
         let mut connection = pool.acquire().await.map_err(connect_error)?;
-        let mut step = connection.begin().await.map_err(step_error)?;
+        let mut step = connection.begin().await.map_err(connect_error)?;
         let claimed = self
             .claim_in(&mut step, scope, key, fingerprint, wait)
             .await;
-        let refused = match claimed? {
+        let refused = match claimed.map_err(uncommitted)? {
             ClaimOutcome::Claimed(claim) => match effect(&mut step).await {
                 Ok(answer) => {
                     let kept = self.keep_in(&mut step, claim, &answer).await;

@@ -8,6 +8,8 @@
 //!    tried again, four times in all. What broke before the commit was sent is `Unavailable`:
 //!    nothing was done. What broke after is `OutcomeUnknown`, and the step may be repeated (C12).
 //! 4. A call whose key another call holds waits for that one, 5 s at most.
+//! 5. A process that is frozen inside a step holds others up for 10 s, then the server ends its
+//!    session; a lock that is another's is waited for 5 s, four times in all.
 
 mod ends;
 mod runs;
@@ -42,6 +44,10 @@ pub struct PgAdmission {
     log: Arc<PgEventLog>,
     leaves_streams_open: bool,
 }
+
+/// One message. The limits are the transaction's own, so that a pooler may stand between.
+const BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = '5s'; \
+                     SET LOCAL idle_in_transaction_session_timeout = '10s'";
 
 /// What a step comes to, and whether what it wrote stays.
 enum Done<T> {
@@ -80,7 +86,7 @@ impl PgAdmission {
     }
 
     async fn begin(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        self.pool.begin().await.map_err(connect_error)
+        self.pool.begin_with(BEGIN).await.map_err(connect_error)
     }
 
     /// Appends what a step itself says, to a stream that must take it.
