@@ -44,7 +44,7 @@ pub struct IdempotencyLayer {
 
 impl IdempotencyLayer {
     /// How often the lease of a running call is renewed when nothing else is said: every 20 s, a third
-    /// of [`Lifetimes::LEASE`](sheen_core::idempotency::Lifetimes).
+    /// of the usual lease of [`Lifetimes`](sheen_core::idempotency::Lifetimes).
     pub const RENEW_EVERY: Duration = Duration::from_secs(20);
 
     /// Records in `store`; calls run in tasks of `spawn`.
