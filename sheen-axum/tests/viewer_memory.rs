@@ -34,9 +34,11 @@ fn viewer(address: SocketAddr, target: &str) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     let request = format!("GET {target} HTTP/1.1\r\nhost: worker\r\n\r\n");
     socket.write_all(request.as_bytes()).unwrap();
-    let (mut text, mut buffer) = ([0; 4096], 0);
-    while !String::from_utf8_lossy(&text[..buffer]).contains("caught_up") {
-        buffer += socket.read(&mut text[buffer..]).unwrap();
+    let (mut text, mut len) = ([0; 4096], 0);
+    while !String::from_utf8_lossy(&text[..len]).contains("caught_up") {
+        let read = socket.read(&mut text[len..]).unwrap();
+        assert!(read > 0, "{}", String::from_utf8_lossy(&text[..len]));
+        len += read;
     }
     socket
 }

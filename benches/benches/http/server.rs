@@ -16,12 +16,17 @@ pub(crate) fn one_core() -> Runtime {
     builder.build().expect("a runtime")
 }
 
-/// Serves `router` on `runtime` until that ends, as a worker is served.
-#[allow(dead_code, reason = "some benchmarks ask")]
-pub(crate) fn serve_worker(runtime: &Runtime, router: Router) -> SocketAddr {
+fn bound(runtime: &Runtime) -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0");
     let listener = runtime.block_on(listener).expect("a port");
     let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// Serves `router` on `runtime` until that ends, as a worker is served.
+#[allow(dead_code, reason = "some benchmarks ask")]
+pub(crate) fn serve_worker(runtime: &Runtime, router: Router) -> SocketAddr {
+    let (listener, address) = bound(runtime);
     let server = Server::new(tcp(listener, Duration::from_secs(30)), router);
     runtime.spawn(server.run_until(std::future::pending()));
     address
@@ -29,9 +34,7 @@ pub(crate) fn serve_worker(runtime: &Runtime, router: Router) -> SocketAddr {
 
 /// Serves `router` on `runtime` until that ends, as axum does it.
 pub(crate) fn serve(runtime: &Runtime, router: Router) -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0");
-    let listener = runtime.block_on(listener).expect("a port");
-    let address = listener.local_addr().expect("an address");
+    let (listener, address) = bound(runtime);
     let listener = listener.tap_io(|stream| stream.set_nodelay(true).expect("TCP_NODELAY"));
     let routes = router.into_make_service();
     runtime.spawn(async move { axum::serve(listener, routes).await });

@@ -117,9 +117,9 @@ pub enum WiringError {
 /// # }
 /// ```
 ///
-/// Serve it with [`serve::Server`](crate::serve::Server) (feature `serve`), or as
-/// `axum::serve(listener, router.into_make_service())`: there the router itself is copied whole for
-/// each connection, which makes an open stream 22 KB heavier.
+/// Serve it with `serve::Server` (feature `serve`), or as
+/// `axum::serve(listener, router.into_make_service())`: given the router itself, `axum::serve` copies
+/// it whole for each connection, which makes an open stream 22 KB heavier.
 ///
 /// # Errors
 /// When the limits and the failures of `app` count addresses through different trusted hops.

@@ -29,10 +29,7 @@ async fn taken(semaphore: &Semaphore) {
     semaphore.acquire().await.unwrap().forget();
 }
 
-async fn running<L: axum::serve::Listener>(
-    set: impl FnOnce(Server<L>) -> Server<L>,
-    listen: impl FnOnce(TcpListener) -> L,
-) -> Running {
+async fn running(set: impl FnOnce(Server<TcpListener>) -> Server<TcpListener>) -> Running {
     let [gate, begun, stop] = [(); 3].map(|()| Arc::new(Semaphore::new(0)));
     let (at_gate, begins) = (Arc::clone(&gate), Arc::clone(&begun));
     let slow = async move || {
@@ -45,7 +42,7 @@ async fn running<L: axum::serve::Listener>(
         .route("/slow", get(slow));
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let server = set(Server::new(listen(listener), router));
+    let server = set(Server::new(listener, router));
     let stopped = Arc::clone(&stop);
     let mut tasks = JoinSet::new();
     tasks.spawn(server.run_until(async move { taken(&stopped).await }));
@@ -56,10 +53,6 @@ async fn running<L: axum::serve::Listener>(
         stop,
         server: tasks,
     }
-}
-
-async fn usual(set: impl FnOnce(Server<TcpListener>) -> Server<TcpListener>) -> Running {
-    running(set, |listener| listener).await
 }
 
 impl Running {
@@ -90,7 +83,7 @@ async fn rest(socket: &mut TcpStream) -> String {
 
 #[tokio::test]
 async fn a_head_that_takes_too_long_is_cut_and_so_is_a_connection_nobody_uses() {
-    let server = usual(|it| it.head_timeout(Duration::from_millis(200))).await;
+    let server = running(|it| it.head_timeout(Duration::from_millis(200))).await;
     let mut slow = server.call(&HEALTH[..HEALTH.len() - 2]).await;
     let mut idle = server.call(HEALTH).await;
     read_until(&mut idle, "well").await;
@@ -102,7 +95,7 @@ async fn a_head_that_takes_too_long_is_cut_and_so_is_a_connection_nobody_uses() 
 
 #[tokio::test]
 async fn an_answer_under_way_is_finished_after_the_stop_and_the_server_ends_with_it() {
-    let mut server = usual(|it| it).await;
+    let mut server = running(|it| it).await;
     let mut under_way = server.call(SLOW).await;
     taken(&server.begun).await;
     let mut idle = server.call(HEALTH).await;
@@ -120,7 +113,7 @@ async fn an_answer_under_way_is_finished_after_the_stop_and_the_server_ends_with
 
 #[tokio::test]
 async fn connections_are_cut_with_the_server_that_is_dropped() {
-    let mut server = usual(|it| it).await;
+    let mut server = running(|it| it).await;
     let mut under_way = server.call(SLOW).await;
     taken(&server.begun).await;
     server.server.abort_all();
@@ -132,7 +125,7 @@ async fn connections_are_cut_with_the_server_that_is_dropped() {
 
 #[tokio::test]
 async fn connections_past_the_most_wait_until_one_ends() {
-    let server = usual(|it| it.max_connections(1)).await;
+    let server = running(|it| it.max_connections(1)).await;
     let mut first = server.call(SLOW).await;
     taken(&server.begun).await;
     let mut second = server.call(SLOW).await;
@@ -147,7 +140,7 @@ async fn connections_past_the_most_wait_until_one_ends() {
 
 #[tokio::test]
 async fn a_head_past_its_most_is_refused() {
-    let server = usual(|it| it).await;
+    let server = running(|it| it).await;
     let most = Server::<TcpListener>::MAX_HEAD;
     let head = format!("GET /{} HTTP/1.1\r\nhost: worker\r\n\r\n", "x".repeat(most));
     let mut socket = server.call(&head.as_bytes()[..=most]).await;
